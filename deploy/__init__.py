@@ -1,0 +1,1 @@
+"""Where a release runs: server, batching, releases."""

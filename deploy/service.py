@@ -1,0 +1,237 @@
+"""The HTTP server of one release: POST /predict, GET /livez, /readyz, /metrics. Loads neither torch nor Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from deploy.answering import Answering
+from deploy.batching import Closed, Overloaded
+from deploy.releases import CHAMPION, Releases
+from deploy.settings import Settings, ignored_names
+from deploy.telemetry import LOG, JsonLines, RequestLog
+from tasks.errors import GraftError, InputError
+
+MAX_INPUTS = 64
+MAX_BODY_BYTES = 1_000_000
+ROUTES = frozenset({"/predict", "/livez", "/readyz", "/metrics", "/openapi.json"})
+THERE_IS = "there are POST /predict, GET /livez, /readyz and /metrics"
+DETAILS = {404: f"This path does not exist: {THERE_IS}.", 405: f"This path takes another method: {THERE_IS}."}
+# FastAPI's own telemetry records what clients sent.
+NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+REASONS = {
+    "json_invalid": "it is not JSON",
+    "missing": "inputs is missing",
+    "extra_forbidden": "it has another key than inputs",
+    "string_type": "one of inputs is not a string",
+    "too_short": "inputs is empty",
+    "too_long": f"inputs holds more than {MAX_INPUTS} texts",
+}
+
+
+class Question(BaseModel):
+    """Body of POST /predict."""
+
+    model_config = ConfigDict(extra="forbid")
+    inputs: list[str] = Field(min_length=1, max_length=MAX_INPUTS)
+
+
+class Prediction(BaseModel):
+    """Answer to one input; the probability is in [0, 1]."""
+
+    prediction: str
+    probability: float
+
+
+class Answers(BaseModel):
+    """What POST /predict answers: one prediction per input, in their order, and the release that made them."""
+
+    version: str
+    predictions: list[Prediction]
+
+
+BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}}
+
+
+def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None = None) -> FastAPI:
+    """The application; `app.state.answering` is the release behind it.
+
+    Args:
+        releases: folder of releases.
+        alias: an alias or a version; read once, when the application starts.
+        settings: of the server; from the environment if not given.
+    """
+    answering = Answering(releases, alias, settings or Settings.from_environment())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        loading = asyncio.create_task(answering.load())
+        yield
+        await loading
+        await answering.close()
+
+    app = FastAPI(
+        title="Graft", docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=NO_TELEMETRY,
+    )  # fmt: skip
+    app.state.answering = answering
+    app.add_middleware(RequestLog, metrics=answering.metrics, routes=ROUTES)
+    _add_routes(app, answering)
+    _add_errors(app)
+    return app
+
+
+def _add_routes(app: FastAPI, answering: Answering) -> None:
+    @app.post("/predict", response_model=Answers, openapi_extra=BODY)
+    async def predict(request: Request) -> Response:
+        """Answer 1 to 64 texts."""
+        question = _question(await _body(request))
+        request.state.line["rows"] = len(question.inputs)
+        answers = await answering.answer(question.inputs)
+        request.state.line["version"] = answers["version"]
+        return JSONResponse(answers)
+
+    @app.get("/livez")
+    async def livez() -> dict[str, bool]:
+        """The process answers."""
+        return {"alive": True}
+
+    @app.get("/readyz")
+    async def readyz() -> dict[str, str]:
+        """The release is loaded and requests are taken."""
+        return {"version": answering.ready().version}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        """Prometheus metrics."""
+        return Response(generate_latest(answering.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _add_errors(app: FastAPI) -> None:
+    def answers_with(kind: type[Exception], status: int, headers: dict[str, str] | None = None) -> None:
+        @app.exception_handler(kind)
+        async def _(_: Request, error: Exception) -> Response:
+            return JSONResponse({"detail": str(error)}, status, headers)
+
+    answers_with(InputError, 422)
+    answers_with(Overloaded, 429, {"Retry-After": "1"})
+    answers_with(Closed, 503, {"Retry-After": "1"})
+
+    @app.exception_handler(HTTPException)
+    async def _(_: Request, error: HTTPException) -> Response:
+        return JSONResponse({"detail": DETAILS.get(error.status_code, error.detail)}, error.status_code, error.headers)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413, f"The body is over {MAX_BODY_BYTES} bytes: send fewer or shorter texts.")
+    return bytes(body)
+
+
+def _question(body: bytes) -> Question:
+    try:
+        return Question.model_validate_json(body)
+    except ValidationError as error:
+        # Only the kind of the fault: everything else in it quotes what was sent.
+        kind = error.errors(include_input=False, include_context=False)[0]["type"]
+    raise InputError(
+        f"The body cannot be used, {REASONS.get(kind, 'it has another form')}: "
+        f'send {{"inputs": ["a text", ...]}} with 1 to {MAX_INPUTS} texts.'
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends by itself when the release cannot be loaded, and quietly when it is told to stop."""
+
+    def __init__(self, config: uvicorn.Config, answering: Answering) -> None:
+        super().__init__(config)
+        self._answering = answering
+
+    async def on_tick(self, counter: int) -> bool:
+        return self._answering.failure is not None or await super().on_tick(counter)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._answering.draining = True
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def serve(releases: Path, alias: str = CHAMPION, settings: Settings | None = None) -> None:
+    """Serve a release until a signal ends it; requests that have begun are finished.
+
+    Args:
+        releases: folder of releases.
+        alias: an alias or a version.
+        settings: of the server; from the environment if not given.
+
+    Raises:
+        InputError: no such release, a damaged one, or a port that cannot be opened.
+    """
+    settings = settings or Settings.from_environment()
+    Releases(releases).path_of(alias)  # a wrong name is told before a port is opened
+    app = create_app(releases, alias, settings)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_seconds
+    )
+    listening = _listen(settings.listen_host, settings.listen_port)
+    _log_lines()
+    host, port = listening.getsockname()[:2]
+    LOG.info("start", extra={"fields": {**asdict(settings), "address": f"{host}:{port}", "ignored": ignored_names()}})
+    _Server(config, app.state.answering).run([listening])
+    if app.state.answering.failure:
+        raise app.state.answering.failure
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio switches Nagle's algorithm off only where the protocol is named: without it, an answer waits 40 ms.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise InputError(
+            f"Port {port} of {host} cannot be opened ({error.strerror}): set GRAFT_LISTEN_PORT to a free one."
+        ) from None
+    return listening
+
+
+def _log_lines() -> None:
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def main() -> int:
+    """Serve what GRAFT_RELEASES and GRAFT_RELEASE name; exit code 0 when stopped, 2 for unusable input."""
+    try:
+        serve(Path(os.environ.get("GRAFT_RELEASES", "releases")), os.environ.get("GRAFT_RELEASE", CHAMPION))
+    except GraftError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

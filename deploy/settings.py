@@ -1,0 +1,87 @@
+"""Settings of a server: they change how fast it answers, never what; so they come from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from tasks.errors import InputError
+
+PREFIX = "GRAFT_"
+NAMES_ELSEWHERE = {"GRAFT_RELEASES", "GRAFT_RELEASE"}
+LIMITS: dict[str, tuple[float, float]] = {
+    "threads": (1, 256),
+    "batch_rows": (1, 256),
+    "wait_ms": (0, 1000),
+    "queue_rows": (64, 100_000),
+    "stop_seconds": (1, 3600),
+    "listen_port": (0, 65535),
+}
+
+
+def _cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one server, each also a variable: `queue_rows` is GRAFT_QUEUE_ROWS.
+
+    Attributes:
+        threads: CPU threads of a forward pass, 1 to 256; the CPUs this process may use if not said.
+        batch_rows: rows of a forward pass, at most, 1 to 256.
+        wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
+        queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
+        stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
+        listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
+        listen_port: TCP port, 0 to 65535; 0 takes a free one.
+
+    Raises:
+        InputError: a value out of its range.
+    """
+
+    threads: int = field(default_factory=_cpus)
+    batch_rows: int = 16
+    wait_ms: float = 2.0
+    queue_rows: int = 256
+    stop_seconds: int = 30
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8000
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"{_variable(name)} is {getattr(self, name)}: set it to {low} to {high}.")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from variables; those that are not set keep their default.
+
+        Raises:
+            InputError: no number where one is needed, or out of its range.
+        """
+        given: dict[str, Any] = {}
+        for name, kind in KINDS.items():
+            text = environment.get(_variable(name))
+            if text is None:
+                continue
+            try:
+                given[name] = kind(text)
+            except ValueError:
+                raise InputError(f"{_variable(name)} is {text!r}: set it to a number or unset it.") from None
+        return cls(**given)
+
+
+KINDS = {entry.name: {"int": int, "float": float, "str": str}[str(entry.type)] for entry in fields(Settings)}
+
+
+def ignored_names(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables that look like settings and are none: a misspelt one should not go unnoticed."""
+    known = {_variable(name) for name in KINDS} | NAMES_ELSEWHERE
+    return sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()

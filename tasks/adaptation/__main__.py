@@ -1,0 +1,117 @@
+"""Edge of the adaptation phase: adapts the chosen model, writes checkpoint, metrics, history, predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from typing import Any
+
+import numpy as np
+
+from tasks import features, metrics
+from tasks import network as networks
+from tasks.adaptation import scope as scopes
+from tasks.adaptation import solve
+from tasks.adaptation.edge import Workbench, open_workbench
+from tasks.adaptation.objective.supervised import Supervised
+from tasks.adaptation.search import search_and_train
+from tasks.artifacts import write_json, write_text
+from tasks.network import Network
+from tasks.predictions import Predictions
+from tasks.problems.classification.answer import probabilities
+from tasks.stage import Stage, run
+from tasks.weights import snapshot_files
+
+OUT = "data/adaptation"
+
+
+def main(stage: Stage) -> None:
+    """Adapt by the scope; a scope under which no block learns has its head solved."""
+    bench = open_workbench(stage)
+    make = bench.maker(bench.backbones.load)
+    scope = scopes.get(bench.kind)
+    stage.say(f"Adapting with scope {bench.kind}, depth {bench.depth}, pool {bench.pool}.")
+    adapt = _train if scopes.trains(scope, make().backbone) else _solve
+    network, validation, record, history = adapt(bench, make(), scope)
+    rows = bench.data.of("validation")
+    judged = metrics.judge(rows.classes, probabilities(validation))
+    write_json(
+        stage.out(f"{OUT}/metrics.json"),
+        {name: round(function(judged), 6) for name, function in metrics.METRICS.items()},
+    )
+    write_json(stage.out(f"{OUT}/adaptation.json"), record | {"scope": bench.kind})
+    write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
+    _save(stage, bench, network)
+    test = bench.data.of("test")
+    logits = networks.logits(network, bench.encoder, test.encoded)
+    Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
+    bench.forget_resume_state()
+    stage.say(f"Validation accuracy {metrics.accuracy(judged):.1%}.")
+
+
+Outcome = tuple[Network, np.ndarray, dict[str, Any], list[dict[str, Any]]]
+
+
+def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
+    scope.prepare(network.backbone)
+    data = bench.data.of("train", "validation")
+    values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
+    seed = bench.stage.params.project.seed
+    solved = solve.solve(values, data, bench.stage.params.adaptation.scope.frozen, seed)
+    solve.put(network, solved.head)
+    history = [
+        {"step": i, "validation_loss": loss, "setting": f"C={strength:g}"}
+        for i, (strength, loss) in enumerate(solved.losses.items())
+    ]
+    record = {"inverse_regularisation": solved.head.inverse_regularisation, "learns": "head"}
+    return network, solved.validation, record, history
+
+
+def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
+    settings = bench.stage.params.adaptation.scope.full
+    objective = Supervised(settings.batch_rows, bench.learn)
+    make = bench.maker(bench.backbones.load)
+    network, progress, rate, losses = search_and_train(
+        make, scope, objective, bench.job(settings), bench.resume_folder(), bench.stage.say
+    )
+    history = [
+        {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={rate:g}"}
+        for epoch in progress.history
+    ]
+    validation = networks.logits(network, bench.encoder, bench.data.of("validation").encoded)
+    record = {
+        "learning_rate": rate,
+        "search": {f"{r:g}": loss for r, loss in losses.items()},
+        "epochs": len(progress.history),
+        "best_epoch": progress.best_epoch + 1,
+        "steps": progress.history[-1].step,
+        "learns": "everything",
+    }
+    return network, validation, record, history
+
+
+def _save(stage: Stage, bench: Workbench, network: Network) -> None:
+    folder = stage.out(f"{OUT}/model")
+    folder.mkdir(parents=True)
+    for file in snapshot_files(bench.folder):
+        if file.suffix != ".safetensors" and file.name != "config.json":
+            shutil.copyfile(file, folder / file.name)
+    project = stage.params.project
+    networks.save(
+        network,
+        folder,
+        {"modality": project.modality, "problem": project.problem, "pool": bench.pool, "labels": bench.data.labels},
+    )
+
+
+def _csv(history: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    run("adaptation", main)

@@ -1,0 +1,98 @@
+"""What the adaptation's stages share at their edge: the job from params and files, the network, the resume folder."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from tasks import modalities, prepared, problems
+from tasks.adaptation.loop import Job
+from tasks.artifacts import canonical_json, read_json, sha256_file, sha256_folder, sha256_text
+from tasks.modalities.contract import Encoder
+from tasks.network import Network
+from tasks.params import Training
+from tasks.prepared import FOLDER, MODEL, Prepared
+from tasks.stage import Stage
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Inputs of one training stage.
+
+    Attributes:
+        kind: the scope, as the params say or, at `auto`, as selection chose.
+        depth: blocks that are kept.
+        pool: name of the pool.
+        data: all prepared rows.
+        encoder: makes batches.
+        folder: snapshot of the pre-trained model.
+    """
+
+    kind: str
+    depth: int
+    pool: str
+    data: Prepared
+    encoder: Encoder
+    folder: Path
+    stage: Stage
+
+    @property
+    def learn(self) -> ModuleType:
+        """The problem's `learn` module."""
+        return problems.part(self.stage.params.project.problem, "learn")
+
+    @property
+    def backbones(self) -> ModuleType:
+        """The modality's `backbone` module."""
+        return modalities.part(self.stage.params.project.modality, "backbone")
+
+    def maker(self, load: Callable[[Path, int, str], Any]) -> Callable[[], Network]:
+        """A function that makes the same network at every call, weights drawn from the project's seed."""
+
+        def make() -> Network:
+            torch.manual_seed(self.stage.params.project.seed)
+            backbone = load(self.folder, self.depth, self.pool)
+            return Network(backbone, self.learn.make_head(backbone.width, len(self.data.labels)))
+
+        return make
+
+    def job(self, settings: Training, least_epochs: int = 0) -> Job:
+        """Training on the training rows, steered by the validation rows."""
+        train, validation = self.data.of("train"), self.data.of("validation")
+        seed = self.stage.params.project.seed
+        return Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, least_epochs)
+
+    def resume_folder(self) -> Path:
+        """Where this stage may go on after a kill: named by a hash of all its inputs."""
+        root = self.stage.root
+        inputs = {
+            "stage": self.stage.name,
+            "params": self.stage.params.model_dump(mode="json"),
+            "rows": sha256_file(root / FOLDER / prepared.ROWS),
+            "model": sha256_folder(self.folder),
+            "choice": [self.kind, self.depth, self.pool],
+            "code": (root / "code.yaml").read_text(encoding="utf-8"),
+        }
+        return self.stage.state("resume") / self.stage.name / sha256_text(canonical_json(inputs))[:32]
+
+    def forget_resume_state(self) -> None:
+        """Drop it once the outputs are made; also what runs with other inputs left."""
+        shutil.rmtree(self.stage.state("resume") / self.stage.name, ignore_errors=True)
+
+
+def open_workbench(stage: Stage) -> Workbench:
+    """Read what selection and preparation left."""
+    choice = read_json(stage.root / "data/selection/choice.json")
+    wanted = stage.params.adaptation.scope.kind
+    kind = choice["scope"] if wanted == "auto" else wanted
+    chosen = choice["scopes"][kind]
+    modality = stage.params.project.modality
+    folder = stage.root / FOLDER / MODEL
+    encoder = modalities.part(modality, "encode").from_model(folder, getattr(stage.params.preparation, modality))
+    return Workbench(kind, chosen["depth"], chosen["pool"], prepared.load(stage.root), encoder, folder, stage)

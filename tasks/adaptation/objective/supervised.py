@@ -1,0 +1,49 @@
+"""Supervised: the labels of the rows, by the problem's own loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tasks.prepared import Prepared
+
+# Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
+WINDOW_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """Objective over labelled rows.
+
+    Attributes:
+        batch_rows: rows a step.
+        learn: the problem's `learn` module, which has the loss.
+    """
+
+    batch_rows: int
+    learn: ModuleType
+
+    def steps(self, data: Prepared) -> int:
+        return -(-len(data) // self.batch_rows)
+
+    def batches(self, data: Prepared, seed: int) -> Iterator[list[int]]:
+        random = np.random.default_rng(seed)
+        order = random.permutation(len(data))
+        window = self.batch_rows * WINDOW_BATCHES
+        lengths = np.array([max(array.size for array in row.values()) for row in data.encoded])
+        chunks: list[list[int]] = []
+        for start in range(0, len(order), window):
+            rows = order[start : start + window]
+            rows = rows[np.argsort(lengths[rows], kind="stable")]
+            chunks += [rows[i : i + self.batch_rows].tolist() for i in range(0, len(rows), self.batch_rows)]
+        for i in random.permutation(len(chunks)):
+            yield chunks[i]
+
+    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
+        logits, _ = model(inputs)
+        total = self.learn.loss(logits, classes)
+        return total, {"cross_entropy": float(total.detach())}

@@ -1,0 +1,64 @@
+"""A frozen backbone: its features are computed once and the head is solved, not stepped towards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from tasks import metrics
+from tasks.network import Network
+from tasks.params import FrozenScope
+from tasks.prepared import Prepared
+from tasks.problems.classification import learn
+from tasks.problems.classification.answer import probabilities
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A solved head and how it was found.
+
+    Attributes:
+        head: refitted on training and validation rows.
+        validation: (V, K) logits of the validation rows by a head that saw the training rows alone.
+        losses: C -> cross-validated log loss in nats.
+    """
+
+    head: learn.SolvedHead
+    validation: np.ndarray
+    losses: dict[float, float]
+
+
+def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int) -> Solved:
+    """Choose C by cross-validation on the training rows, then refit on training and validation rows.
+
+    Args:
+        features: (N, F), one row per row of `data`.
+        data: training and validation rows.
+        settings: values of C and folds.
+        seed: of the folds.
+    """
+    count = len(data.labels)
+    train = np.array([split == "train" for split in data.splits])
+    losses = {}
+    for strength in settings.inverse_regularisation:
+        logits = learn.out_of_fold_logits(features[train], data.classes[train], count, strength, settings.folds, seed)
+        losses[strength] = metrics.log_loss(metrics.judge(data.classes[train], probabilities(logits)))
+    best = min(losses, key=lambda strength: (losses[strength], strength))
+    judged = learn.solve_head(features[train], data.classes[train], count, best)
+    return Solved(
+        head=learn.solve_head(features, data.classes, count, best),
+        validation=judged.logits(features[~train]),
+        losses=losses,
+    )
+
+
+def put(network: Network, head: learn.SolvedHead) -> None:
+    """Give the network this head."""
+    network.head.load_state_dict(
+        {
+            "weight": torch.from_numpy(head.weight.astype(np.float32)),
+            "bias": torch.from_numpy(head.bias.astype(np.float32)),
+        }
+    )

@@ -1,0 +1,1 @@
+"""The thing that ships: export, parity, quantisation, bundle, gate."""

@@ -1,0 +1,67 @@
+"""The folder that ships: graph, encoder, labels, drift reference, model card, and a manifest of them all."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tasks.artifacts import sha256_folder, write_json, write_text
+from tasks.drift import Reference
+from tasks.manifest import FORMAT, MANIFEST
+from tasks.modalities.contract import Encoder
+
+
+def write(
+    folder: Path,
+    graph: Path,
+    encoder: Encoder,
+    description: dict[str, Any],
+    reference: Reference | None = None,
+    card: str | None = None,
+) -> None:
+    """Fill `folder`; without reference and card it is a candidate, complete enough to be scored as it would serve.
+
+    Args:
+        folder: empty or absent.
+        graph: the ONNX file that ships.
+        encoder: saved beside it.
+        description: project, modality, problem, labels, artefact, limits, made_from.
+        reference: for drift.
+        card: markdown.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(graph, folder / "model.onnx")
+    encoder.save(folder / "encoder")
+    if reference is not None:
+        reference.save(folder / "drift.npz")
+    if card is not None:
+        write_text(folder / "card.md", card)
+    files = sha256_folder(folder)
+    write_json(folder / MANIFEST, {"format": FORMAT, "model": "model.onnx", "files": files} | description)
+
+
+def card(record: dict[str, Any]) -> str:
+    """Model card (Mitchell et al. 2019) from records.
+
+    Args:
+        record: project, choice, receipt, artefacts, shipped, reason, data.
+    """
+    receipt, data = record["receipt"], record["data"]
+    scores = receipt["scores"]["adapted"]
+    lines = [f"# {record['project']}", "", receipt["sentence"], "", "## Model", ""]
+    lines += [f"- Base: {record['choice']['source']}, revision {record['choice']['revision']}"]
+    lines += [f"- Scope {record['scope']}, depth {record['depth']}, pool {record['pool']}", f"- {record['reason']}"]
+    lines += ["", "## Test scores (95 % interval)", ""]
+    lines += [f"- {name}: {e['value']:.4f} ({e['low']:.4f} to {e['high']:.4f})" for name, e in scores.items()]
+    lines += ["", "## Data", "", f"- Rows: {', '.join(f'{n} {split}' for split, n in data['rows'].items())}"]
+    lines += [f"- Quarantined: {sum(data['quarantined'].values())}", f"- Source: {_sources(data)}"]
+    lines += ["", "## Labels", "", "| label | F1 on test |", "|---|---|"]
+    for label, f1 in receipt["f1_per_label"].items():
+        lines.append(f"| {label} | {'no test rows' if f1 is None else f'{f1:.3f}'} |")
+    lines += ["", "## Limits", "", "- Judged on rows like its training data only; watch drift before trusting others."]
+    return "\n".join(lines) + "\n"
+
+
+def _sources(data: dict[str, Any]) -> str:
+    return ", ".join(f"{name} sha256 {digest[:12]}" for name, digest in sorted(data["source"].items()))

@@ -1,0 +1,83 @@
+"""The artefact chain: every form of the model scored on the same rows, and which form ships."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks import metrics
+from tasks.params import Deployment
+from tasks.problems.classification.answer import probabilities
+
+MAKES_THE_SAME_ANSWERS = ("reloaded", "float32")
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One form of the model.
+
+    Attributes:
+        logits: (N, K) on the test rows.
+        bytes: size on disk; None for a form without a file of its own.
+    """
+
+    logits: np.ndarray
+    bytes: int | None
+
+
+def table(artefacts: dict[str, Artefact], classes: np.ndarray, metric: str, drawn: np.ndarray) -> dict[str, Any]:
+    """One record per artefact, each compared with the checkpoint on the same rows.
+
+    Args:
+        artefacts: name -> artefact; has "checkpoint".
+        classes: (N,) class numbers.
+        metric: a row of `metrics.METRICS`.
+        drawn: (B, N) as `metrics.resamples` makes them.
+    """
+    first = artefacts["checkpoint"]
+    reference = metrics.judge(classes, probabilities(first.logits))
+    records = {}
+    for name, artefact in artefacts.items():
+        judged = metrics.judge(classes, probabilities(artefact.logits))
+        lost = metrics.paired_difference(metric, reference, judged, drawn)
+        records[name] = {
+            metric: round(metrics.METRICS[metric](judged), 6),
+            "loss": lost.record(),
+            "max_logit_difference": float(f"{np.abs(artefact.logits - first.logits).max():.3g}"),
+            "changed_answers": int((artefact.logits.argmax(axis=1) != first.logits.argmax(axis=1)).sum()),
+            "bytes": artefact.bytes,
+        }
+    return records
+
+
+def breaks(records: dict[str, Any], settings: Deployment) -> list[str]:
+    """A sentence for every link that does not answer as the checkpoint does."""
+    return [
+        f"{name} differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
+        f"deployment.max_logit_difference {settings.max_logit_difference:g}."
+        for name in MAKES_THE_SAME_ANSWERS
+        if records[name]["max_logit_difference"] > settings.max_logit_difference
+    ]
+
+
+def served_breaks(served: Artefact, graph: Artefact) -> list[str]:
+    """The bundle, asked with raw examples, must answer as its graph did with the prepared rows, to the bit."""
+    if np.array_equal(served.logits, graph.logits):
+        return []
+    return ["The bundle answers raw examples otherwise than prepared rows: its encoder is not the one that made them."]
+
+
+def shipped(records: dict[str, Any], settings: Deployment, metric: str) -> tuple[str, str]:
+    """Which graph ships, and why.
+
+    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget, else float32 does.
+    """
+    if "int8" not in records:
+        return "float32", "float32 ships: deployment.int8.enabled is false."
+    upper, budget = records["int8"]["loss"]["high"], settings.int8.max_loss
+    figures = f"the upper 95 % bound of its loss in {metric} is {100 * upper:.2f} points"
+    if upper <= budget:
+        return "int8", f"int8 ships: {figures}, inside the budget of {100 * budget:.2f}."
+    return "float32", f"float32 ships: int8 is out, {figures}, over the budget of {100 * budget:.2f}."

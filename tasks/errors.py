@@ -1,0 +1,64 @@
+"""The error tree. Every error of ours is one sentence: what is wrong, where, and what to do.
+
+GraftError
+├── InputError      unusable input: exit code 2, nothing was changed
+├── GateError       a gate or a check failed: exit code 1, the outputs stand
+├── BusyError       another run holds the project: exit code 2
+├── InterruptError  stopped from outside: exit code 130, a rerun completes
+└── CrashError      a stage broke in a way nobody foresaw: exit code 1, the log has the traceback
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GraftError(Exception):
+    """Base of all errors that a user is told about in sentences.
+
+    Args:
+        sentences: one or more complete sentences; several where all faults are found at once.
+    """
+
+    exit_code = 1
+    outcome = "crash"
+
+    def __init__(self, sentences: str | Sequence[str]) -> None:
+        self.sentences = [sentences] if isinstance(sentences, str) else list(sentences)
+        super().__init__("\n".join(self.sentences))
+
+
+class InputError(GraftError):
+    """Input that cannot be used: params, data, weights, environment, disk."""
+
+    exit_code = 2
+    outcome = "refused"
+
+
+class GateError(GraftError):
+    """A gate read a verdict and said no; what was made stays for inspection."""
+
+    outcome = "gate"
+
+
+class BusyError(GraftError):
+    """Another process is writing to this project."""
+
+    exit_code = 2
+    outcome = "refused"
+
+
+class InterruptError(GraftError):
+    """A signal ended the run."""
+
+    exit_code = 130
+    outcome = "interrupted"
+
+
+class CrashError(GraftError):
+    """A fault of ours or of a library: not the user's input."""
+
+
+BY_OUTCOME: dict[str, type[GraftError]] = {
+    kind.outcome: kind for kind in (InputError, GateError, InterruptError, CrashError)
+}

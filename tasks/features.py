@@ -1,0 +1,103 @@
+"""Outputs of frozen blocks, computed once per content and kept under `.graft/features`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tasks.artifacts import canonical_json, new_folder, sha256_text
+from tasks.modalities.contract import Arrays, Backbone, Encoder
+from tasks.network import BATCH_ROWS, batches, tensors
+
+Key = tuple[int, str]
+
+
+def pooled(
+    store: Path,
+    limit_gb: float,
+    identity: dict[str, str],
+    backbone: Backbone,
+    encoder: Encoder,
+    encoded: Sequence[Arrays],
+    pools: Sequence[str],
+) -> dict[Key, np.ndarray]:
+    """(depth, pool) -> (N, F) float32 for every depth of the backbone, from the store or from one pass.
+
+    Args:
+        store: folder of the store; safe for two writers, since entries are written by rename.
+        limit_gb: the least recently used entries leave above this size.
+        identity: what the features depend on beside the rows: hash of the weights, threads, library versions.
+        backbone: in evaluation mode, uncut.
+        encoder: makes batches of `encoded`.
+        encoded: one dict of unpadded arrays per row.
+        pools: names of pools.
+    """
+    key = sha256_text(canonical_json(identity | {"rows": _hash_rows(encoded), "pools": sorted(pools)}))
+    folder = store / key
+    if not folder.is_dir():
+        features = compute(backbone, encoder, encoded, pools)
+        try:
+            with new_folder(folder) as made:
+                for (depth, pool), values in features.items():
+                    np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
+        except FileExistsError:
+            pass  # another writer was first, with the same content
+        _trim(store, limit_gb, keep=folder)
+        return features
+    os.utime(folder)
+    return {_key(path): np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+
+def compute(
+    backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays], pools: Sequence[str]
+) -> dict[Key, np.ndarray]:
+    """The features themselves, in batches of neighbours in length whose make-up depends on the rows alone."""
+    parts: dict[Key, np.ndarray] = {}
+    with torch.inference_mode():
+        for rows in batches(encoded, BATCH_ROWS):
+            batch = tensors(encoder, [encoded[i] for i in rows])
+            for key, values in backbone.pooled_at_all_depths(batch, pools).items():
+                whole = parts.setdefault(key, np.empty((len(encoded), values.shape[1]), dtype=np.float32))
+                whole[rows] = values.float().numpy()
+    return parts
+
+
+def _key(path: Path) -> Key:
+    depth, pool = path.stem.split("-", 1)
+    return int(depth), pool
+
+
+def _hash_rows(encoded: Sequence[Arrays]) -> str:
+    digest = hashlib.sha256()
+    for row in encoded:
+        for name in sorted(row):
+            digest.update(f"{name}{row[name].shape}{row[name].dtype}".encode())
+            digest.update(np.ascontiguousarray(row[name]).tobytes())
+    return digest.hexdigest()
+
+
+def _trim(store: Path, limit_gb: float, keep: Path) -> None:
+    entries = sorted((path for path in store.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    sizes = {path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries}
+    total = sum(sizes.values())
+    for path in entries:
+        if total <= limit_gb * 1e9:
+            return
+        if path != keep and not path.name.startswith("."):
+            shutil.rmtree(path, ignore_errors=True)
+            total -= sizes[path]
+
+
+def at_own_depth(backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays]) -> np.ndarray:
+    """(N, F) float32 of a cut backbone, at its depth and pool."""
+    whole = np.empty((len(encoded), backbone.width), dtype=np.float32)
+    with torch.inference_mode():
+        for rows in batches(encoded, BATCH_ROWS):
+            whole[rows] = backbone.pooled(tensors(encoder, [encoded[i] for i in rows])).float().numpy()
+    return whole

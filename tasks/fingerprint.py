@@ -1,0 +1,139 @@
+"""Stage `code`: per stage one hash of the code it can reach and of the libraries that code imports.
+
+DVC sees neither imports nor installed libraries. `code.yaml` says both, so that a changed line below
+`tasks/adaptation` makes adaptation stale and nothing before it, a comment makes nothing stale, and an
+upgraded library makes stale what imports it.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import re
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.artifacts import canonical_json, sha256_file, sha256_text, write_text
+
+HOUSE = Path(__file__).resolve().parents[1]
+PACKAGE = "tasks"
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z_]+)+$")
+
+
+def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Content of `code.yaml`: stage -> hash, and the hash of the source's own test set.
+
+    DVC's templates know no optional dependency: `data.test` may be null, so its content is told here.
+    """
+    hashes = {name: of_stage(stage["cmd"]) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
+    test = params.get("data", {}).get("test")
+    path = root / test if isinstance(test, str) else None
+    return hashes | {"test_data": sha256_file(path) if path and path.is_file() else None}
+
+
+def of_stage(command: str) -> str:
+    """Hash of everything that `python -m MODULE` can reach."""
+    module = command.split("-m ", 1)[1].split()[0]
+    own, libraries = closure(module)
+    versions = {name: version for name in sorted(libraries) if (version := _version(name))}
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return sha256_text(
+        canonical_json({"code": {m: _hash(m) for m in sorted(own)}, "libraries": versions, "python": python})
+    )
+
+
+def closure(module: str) -> tuple[set[str], set[str]]:
+    """Modules of ours and top-level names of libraries that importing and calling `module` can reach."""
+    own: set[str] = set()
+    libraries: set[str] = set()
+    waiting = [f"{module}.__main__" if _file(f"{module}.__main__") else module]
+    while waiting:
+        name = waiting.pop()
+        if name in own or _file(name) is None:
+            continue
+        own.add(name)
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+        for imported in _imports(name):
+            if imported.split(".")[0] == PACKAGE:
+                waiting.append(imported)
+            elif imported.split(".")[0] not in sys.stdlib_module_names:
+                libraries.add(imported.split(".")[0])
+    return own, libraries
+
+
+@cache
+def _imports(name: str) -> frozenset[str]:
+    found: set[str] = set()
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MODULE_NAME.match(node.value):
+            # A registry names its rows as strings and imports them on use: all that lies below is reachable.
+            found |= set(_below(node.value))
+    return frozenset(found)
+
+
+def _below(name: str) -> list[str]:
+    file = _file(name)
+    if file is None or file.name != "__init__.py":
+        return [name]
+    inside = [path for path in sorted(file.parent.rglob("*.py")) if path.name != "__init__.py"]
+    return [name] + [".".join(path.relative_to(HOUSE).with_suffix("").parts) for path in inside]
+
+
+def _file(name: str) -> Path | None:
+    path = HOUSE.joinpath(*name.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def _tree(name: str) -> ast.Module:
+    file = _file(name)
+    assert file is not None
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = _without_docstring(node.body)
+    return tree
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    first = body[0] if body else None
+    if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        return body[1:] or [ast.Pass()]
+    return body
+
+
+@cache
+def _hash(name: str) -> str:
+    return hashlib.sha256(ast.dump(_tree(name)).encode("utf-8")).hexdigest()
+
+
+@cache
+def _version(library: str) -> str | None:
+    try:
+        return metadata.version(DISTRIBUTIONS.get(library, library))
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def write(root: Path) -> None:
+    """Write `code.yaml` of the project in `root`."""
+    dvc = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    params = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    write_text(root / "code.yaml", yaml.safe_dump(code_yaml(dvc, params, root), sort_keys=True))
+
+
+if __name__ == "__main__":
+    write(Path.cwd())

@@ -1,0 +1,162 @@
+"""What a bundle says about itself, and whether its files are the ones it says: the one check of both."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from tasks import modalities, problems
+from tasks.artifacts import sha256_file
+from tasks.errors import InputError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 1_000_000
+VERSION_DIGITS = 12
+SHA256 = re.compile(r"[0-9a-f]{64}")
+TEXTS = ("project", "modality", "problem", "artefact", "model")
+FIELDS: dict[str, type] = dict.fromkeys(TEXTS, str) | {"labels": list, "limits": dict, "files": dict}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says about itself.
+
+    Attributes:
+        sha256: of manifest.json, which holds the sha256 of every other file: it names the whole bundle.
+        project: name of the project that made it.
+        modality: a row of `tasks.modalities`.
+        problem: a row of `tasks.problems`.
+        labels: a label's place is its column in the logits.
+        artefact: which model was shipped, "int8" or "float32".
+        model: file name of the ONNX graph.
+        max_characters: longer examples are refused.
+        files: relative path -> sha256 of every file but the manifest.
+    """
+
+    sha256: str
+    project: str
+    modality: str
+    problem: str
+    labels: tuple[str, ...]
+    artefact: str
+    model: str
+    max_characters: int
+    files: Mapping[str, str]
+
+    @property
+    def version(self) -> str:
+        """Short name of the bundle: 12 hex digits."""
+        return self.sha256[:VERSION_DIGITS]
+
+
+def check_bundle(folder: Path) -> Manifest:
+    """Compare a bundle with its manifest, before anything in it is interpreted.
+
+    Raises:
+        InputError: no bundle, an unknown format, a missing, additional or changed file, a link.
+    """
+    manifest = read_manifest(folder)
+    try:
+        found = _files_below(folder) - {MANIFEST}
+        if missing := sorted(set(manifest.files) - found):
+            raise fault(folder, f"file {missing[0]!r} of its manifest is missing")
+        if extra := sorted(found - set(manifest.files)):
+            raise fault(folder, f"file {extra[0]!r} is not in its manifest")
+        for name, expected in sorted(manifest.files.items()):
+            if sha256_file(folder / name) != expected:
+                raise fault(folder, f"the sha256 of {name!r} is not the one in its manifest")
+    except OSError as error:
+        raise fault(folder, f"a file cannot be read ({error.strerror})") from None
+    return manifest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check manifest.json alone; `check_bundle` compares the files with it.
+
+    Raises:
+        InputError: no manifest, one that is too large or malformed, an unknown format.
+    """
+    content = _manifest_bytes(folder)
+    try:
+        tree = json.loads(content)
+    except (ValueError, RecursionError):
+        raise fault(folder, f"{MANIFEST} is not JSON") from None
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise InputError(
+            f"Bundle {folder.resolve().name}: {MANIFEST} has another format than {FORMAT}, the one this version reads: "
+            "use the version of Graft that made it, or build it again with `graft run`."
+        )
+    for name, kind in FIELDS.items():
+        if not isinstance(tree.get(name), kind):
+            raise fault(folder, f"{name} in {MANIFEST} is missing or no {kind.__name__}")
+    if reason := _nonsense(tree):
+        raise fault(folder, f"{MANIFEST}: {reason}")
+    return Manifest(
+        sha256=hashlib.sha256(content).hexdigest(),
+        labels=tuple(tree["labels"]),
+        max_characters=tree["limits"]["max_characters"],
+        files=tree["files"],
+        **{name: tree[name] for name in TEXTS},
+    )
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    path = folder / MANIFEST
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise fault(folder, f"{MANIFEST} is a link or no file")
+        with path.open("rb") as file:
+            content = file.read(MAX_MANIFEST_BYTES + 1)
+    except OSError as error:
+        raise fault(folder, f"{MANIFEST} cannot be read ({error.strerror})") from None
+    if len(content) > MAX_MANIFEST_BYTES:
+        raise fault(folder, f"{MANIFEST} is over {MAX_MANIFEST_BYTES} bytes")
+    return content
+
+
+def _nonsense(tree: dict[str, Any]) -> str | None:
+    """The first reason why a manifest of the right types cannot be meant."""
+    labels, most, files = tree["labels"], tree["limits"].get("max_characters"), tree["files"]
+    if tree["modality"] not in modalities.MODALITIES or tree["problem"] not in problems.PROBLEMS:
+        return f"no rows for modality {tree['modality']!r} and problem {tree['problem']!r}"
+    if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
+        return "labels must be different strings"
+    if not isinstance(most, int) or most < 1:
+        return "limits.max_characters must be an integer above 0"
+    for name, digest in files.items():
+        if not _stays_inside(name):
+            return f"file name {name!r} leads out of the bundle"
+        if not isinstance(digest, str) or not SHA256.fullmatch(digest):
+            return f"file {name!r} has no sha256"
+    return None if tree["model"] in files else "model is not one of the files"
+
+
+def _stays_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    plain = path.as_posix() == name and "\\" not in name
+    return plain and bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _files_below(folder: Path) -> set[str]:
+    names = set()
+    for path in sorted(folder.rglob("*")):
+        name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            names.add(name)
+        elif not stat.S_ISDIR(mode):
+            raise fault(folder, f"{name!r} is a link or a special file")
+    return names
+
+
+def fault(folder: Path, what: str) -> InputError:
+    """One sentence about what is wrong with a bundle."""
+    return InputError(
+        f"Bundle {folder.resolve().name}: {what}: restore the bundle, or build it again with `graft run`."
+    )

@@ -1,0 +1,1 @@
+"""Text: tokenised with the model's own fast tokenizer, encoded by any Hugging Face encoder body."""

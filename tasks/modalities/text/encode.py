@@ -1,0 +1,96 @@
+"""Text -> token ids, by `tokenizers` alone: what preparation stores and what the server feeds are one code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from tasks.artifacts import write_json
+from tasks.errors import InputError
+from tasks.modalities.contract import Arrays
+
+if TYPE_CHECKING:
+    from tasks.params import TextPreparation
+
+TOKENIZER = "tokenizer.json"
+SETTINGS = "encoder.json"
+
+
+class TextEncoder:
+    """Encoder of the contract for text.
+
+    Args:
+        tokenizer: a fast tokenizer; its own padding and truncation are replaced.
+        max_tokens: limit on tokens per text, special tokens included.
+        pad_id: id written into padded places, which the attention mask hides.
+    """
+
+    inputs = ("input_ids", "attention_mask")
+
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, pad_id: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self._tokenizer, self.max_tokens, self.pad_id = tokenizer, max_tokens, pad_id
+
+    def encode(self, examples: Sequence[str]) -> list[Arrays]:
+        encodings = self._tokenizer.encode_batch_fast(list(examples))
+        return [{"input_ids": np.asarray(encoding.ids, dtype=np.int32)} for encoding in encodings]
+
+    def collate(self, encoded: Sequence[Arrays]) -> Arrays:
+        lengths = [len(row["input_ids"]) for row in encoded]
+        ids = np.full((len(encoded), max(lengths)), self.pad_id, dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for i, (row, length) in enumerate(zip(encoded, lengths, strict=True)):
+            ids[i, :length] = row["input_ids"]
+            mask[i, :length] = 1
+        return {"input_ids": ids, "attention_mask": mask}
+
+    def truncated(self, examples: Sequence[str]) -> int:
+        encodings = self._tokenizer.encode_batch(list(examples))
+        return sum(bool(encoding.overflowing) for encoding in encodings)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._tokenizer.save(str(folder / TOKENIZER))
+        write_json(folder / SETTINGS, {"max_tokens": self.max_tokens, "pad_id": self.pad_id})
+
+
+def from_model(folder: Path, params: TextPreparation) -> TextEncoder:
+    """Encoder of a model folder; the model's own limit on positions bounds `max_tokens`.
+
+    Raises:
+        InputError: the folder has no tokenizer.json, or one that cannot be read.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    positions = config.get("max_position_embeddings")
+    # RoBERTa and its kin start counting positions after the padding id.
+    offset = config.get("pad_token_id", 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
+    limit = min(params.max_tokens, positions - offset) if positions else params.max_tokens
+    return TextEncoder(_tokenizer(folder), limit, int(config.get("pad_token_id") or 0))
+
+
+OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "esm")
+
+
+def from_bundle(folder: Path) -> TextEncoder:
+    """Encoder that `save` wrote."""
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    return TextEncoder(_tokenizer(folder), settings["max_tokens"], settings["pad_id"])
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise InputError(
+            f"The model folder {folder.name} holds no {TOKENIZER}: save its fast tokenizer there "
+            "with AutoTokenizer.from_pretrained(...).save_pretrained(...)."
+        )
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception on a file it cannot parse
+        raise InputError(f"{TOKENIZER} of {folder.name} cannot be read ({error}): restore the file.") from None

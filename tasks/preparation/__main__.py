@@ -1,0 +1,70 @@
+"""Edge of the preparation phase: checks machine and model, validates, encodes, writes rows, card and snapshot."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tasks import environment, modalities, prepared
+from tasks.artifacts import read_json, sha256_file, write_json, write_text
+from tasks.errors import InputError
+from tasks.network import tensors
+from tasks.params import Candidate
+from tasks.preparation import card
+from tasks.prepared import FOLDER, MODEL
+from tasks.rows.clean import load
+from tasks.stage import Stage, run
+from tasks.weights import resolve, snapshot_files
+
+
+def main(stage: Stage) -> None:
+    """Preparation, the environment and the model first: nothing is spent on what cannot run."""
+    params = stage.params
+    faults = environment.faults(stage.root, params)
+    if faults:
+        raise InputError(faults)
+    chosen = read_json(stage.root / "data/selection/choice.json")
+    model = resolve(Candidate(source=chosen["source"], revision=chosen["revision"]), stage.root)
+    encoder = modalities.part(params.project.modality, "encode").from_model(
+        model, getattr(params.preparation, params.project.modality)
+    )
+    _warm_pass(modalities.part(params.project.modality, "backbone").load(model), encoder)
+    readings = environment.readings(stage.root)
+    stage.say(
+        f"Environment as locked, {readings['free_disk_gb']} GB of disk and {readings['free_memory_gb']} of memory free."
+    )
+
+    clean = load(stage.root, params.data)
+    encoded = encoder.encode([row.input for row in clean.rows])
+    folder = stage.out(str(FOLDER / prepared.ROWS)).parent
+    prepared.save(folder, clean.rows, encoded, clean.labels)
+    sources = [Path(path) for path in (params.data.path, params.data.test) if path]
+    record = card.record(clean, {path.name: sha256_file(stage.root / path) for path in sources})
+    record["versions"] = environment.locked(environment.LOCK)
+    record["threads"] = params.resources.threads
+    assert record["crossing_splits"] == 0, "a content stands in two splits"
+    write_json(stage.out("data/preparation/card.json"), record)
+    write_text(stage.out("data/preparation/card.md"), card.markdown(record))
+    write_text(stage.out("data/preparation/quarantine.csv"), card.quarantine_csv(clean.quarantined))
+    _snapshot(model, stage.out(str(FOLDER / MODEL)))
+    stage.say(f"{len(clean.rows)} rows encoded, {len(clean.quarantined)} quarantined.")
+
+
+def _warm_pass(backbone: Any, encoder: Any) -> None:
+    with torch.inference_mode():
+        values = backbone.pooled(tensors(encoder, encoder.encode(["A warm pass."])))
+    if not bool(torch.isfinite(values).all()):
+        raise InputError("The model answers with numbers that are not finite: its weights are damaged; restore them.")
+
+
+def _snapshot(model: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in snapshot_files(model):
+        shutil.copyfile(file, folder / file.name)
+
+
+if __name__ == "__main__":
+    run("preparation", main)

@@ -1,0 +1,78 @@
+"""Stage `preparation_baselines`: what the task is worth without adapting anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tasks import features, modalities, prepared, problems
+from tasks.artifacts import read_json, write_json
+from tasks.metrics import SMALLEST, accuracy, judge, macro_f1
+from tasks.predictions import Predictions
+from tasks.prepared import FOLDER, MODEL, Prepared
+from tasks.problems.classification.answer import probabilities
+from tasks.stage import Stage, run
+
+PROBE_INVERSE_REGULARISATION = 0.1
+
+
+def majority(train: Prepared, rows: Prepared) -> np.ndarray:
+    """Log share of each label among the training rows, the same for every row, (N, K)."""
+    shares = np.bincount(train.classes, minlength=len(train.labels)) / len(train)
+    return np.tile(np.log(np.maximum(shares, SMALLEST)), (len(rows), 1))
+
+
+def classical(train: Prepared, rows: Prepared, vectoriser: Any, estimator: Any) -> np.ndarray:
+    """Log probabilities (N, K) of a classical estimator on classical features."""
+    estimator.fit(vectoriser.fit_transform(train.inputs), train.classes)
+    found = np.full((len(rows), len(train.labels)), SMALLEST)
+    found[:, estimator.classes_] = estimator.predict_proba(vectoriser.transform(rows.inputs))
+    return np.log(np.maximum(found, SMALLEST))
+
+
+def main(stage: Stage) -> None:
+    """Each baseline learns twice: on training rows, for validation; on training and validation, for test."""
+    params, project = stage.params, stage.params.project
+    data = prepared.load(stage.root)
+    learn = problems.part(project.problem, "learn")
+    text = modalities.part(project.modality, "classical")
+    probe_features = _frozen_features(stage, data)
+
+    def answers(name: str, train: Prepared, rows: Prepared) -> np.ndarray:
+        if name == "majority":
+            return majority(train, rows)
+        if name == "classical":
+            return classical(train, rows, text.vectoriser(), learn.classical_estimator(project.seed))
+        place = {id_: i for i, id_ in enumerate(data.ids)}
+        values = probe_features[[place[i] for i in train.ids]]
+        head = learn.solve_head(values, train.classes, len(train.labels), PROBE_INVERSE_REGULARISATION)
+        return np.asarray(head.logits(probe_features[[place[i] for i in rows.ids]]))
+
+    metrics: dict[str, dict[str, float]] = {}
+    validation, test = data.of("validation"), data.of("test")
+    for name in ("majority", "classical", "frozen_probe"):
+        judged = judge(validation.classes, probabilities(answers(name, data.of("train"), validation)))
+        metrics[name] = {
+            "accuracy": round(accuracy(judged), 4),
+            "macro_f1": round(macro_f1(judged), 4),
+        }
+        logits = answers(name, data.of("train", "validation"), test)
+        Predictions(test.ids, logits).save(stage.out(f"data/preparation/baselines/{name}.arrow"))
+        stage.say(f"Baseline {name}: accuracy {metrics[name]['accuracy']:.1%} on validation.")
+    write_json(stage.out("data/preparation/metrics.json"), metrics)
+
+
+def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:
+    """Features at the depth and pool that selection chose for the frozen scope, (N, F)."""
+    choice = read_json(stage.root / "data/selection/choice.json")
+    frozen = choice["scopes"]["frozen"]
+    folder = stage.root / FOLDER / MODEL
+    modality = stage.params.project.modality
+    backbone = modalities.part(modality, "backbone").load(folder, frozen["depth"], frozen["pool"])
+    encoder = modalities.part(modality, "encode").from_model(folder, getattr(stage.params.preparation, modality))
+    return features.at_own_depth(backbone, encoder, data.encoded)
+
+
+if __name__ == "__main__":
+    run("preparation_baselines", main)

@@ -1,0 +1,1 @@
+"""Classification: one of K labels per row."""

@@ -1,0 +1,109 @@
+"""How classification is learned: linear head, loss, the solved head, the classical estimator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+# Logit of a label that no training row has: it is never answered, and its probability stays above 0.
+ABSENT = -30.0
+MAX_ITERATIONS = 2000
+
+
+@dataclass(frozen=True)
+class SolvedHead:
+    """Linear head found by L-BFGS.
+
+    Attributes:
+        weight: (K, F).
+        bias: (K,).
+        inverse_regularisation: the C that cross-validation chose.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    inverse_regularisation: float
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """(N, F) -> (N, K)."""
+        return features @ self.weight.T + self.bias
+
+
+def solve_head(features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float) -> SolvedHead:
+    """Multinomial logistic regression on standardised features, with the scaling folded into the weights.
+
+    Args:
+        features: (N, F).
+        classes: (N,) class numbers; a label may have no row.
+        count: K.
+        inverse_regularisation: C, above 0; the smaller, the stronger the L2 penalty.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    scale = np.where(scale > 1e-8, scale, 1.0)
+    present = np.unique(classes)
+    weight = np.zeros((count, features.shape[1]), dtype=np.float64)
+    bias = np.full(count, ABSENT)
+    if len(present) == 1:
+        bias[present] = 0.0
+        return SolvedHead(weight, bias, inverse_regularisation)
+    model = LogisticRegression(C=inverse_regularisation, max_iter=MAX_ITERATIONS)
+    # Matrices this small lose a factor of ten to two BLAS threads that wait for each other.
+    with threadpool_limits(1):
+        model.fit((features - mean) / scale, classes)
+    # With two classes scikit-learn keeps one row, the log odds of the second.
+    solved = model.coef_ if len(present) > 2 else np.vstack([-model.coef_ / 2, model.coef_ / 2])
+    offset = model.intercept_ if len(present) > 2 else np.concatenate([-model.intercept_ / 2, model.intercept_ / 2])
+    weight[present] = solved / scale
+    bias[present] = offset - weight[present] @ mean
+    return SolvedHead(weight, bias, inverse_regularisation)
+
+
+def folds(classes: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Stratified folds as (train, held out) positions; never more folds than the rarest label has rows, at least 2."""
+    import warnings
+
+    from sklearn.model_selection import StratifiedKFold
+
+    _, sizes = np.unique(classes, return_counts=True)
+    splits = max(2, min(count, int(sizes.min())))
+    with warnings.catch_warnings():
+        # A label with one row is in one fold alone; the probe scores it as wrong, which is what it is.
+        warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
+        return list(StratifiedKFold(splits, shuffle=True, random_state=seed).split(classes, classes))
+
+
+def out_of_fold_logits(
+    features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float, splits: int, seed: int
+) -> np.ndarray:
+    """(N, K) logits of each row by a head that was solved without it."""
+    logits = np.empty((len(classes), count))
+    for train, held_out in folds(classes, splits, seed):
+        head = solve_head(features[train], classes[train], count, inverse_regularisation)
+        logits[held_out] = head.logits(features[held_out])
+    return logits
+
+
+def classical_estimator(seed: int) -> Any:
+    """Unfitted scikit-learn classifier that the classical features go into."""
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(C=10.0, max_iter=MAX_ITERATIONS, random_state=seed)
+
+
+def make_head(width: int, count: int) -> Any:
+    """A linear head (N, F) -> (N, K) with PyTorch's default draw."""
+    from torch import nn
+
+    return nn.Linear(width, count)
+
+
+def loss(logits: Any, classes: Any) -> Any:
+    """Mean cross-entropy of logits (N, K) and class numbers (N,)."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits, classes)

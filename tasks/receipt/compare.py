@@ -1,0 +1,87 @@
+"""The verdict: the adapted model minus the best control without transfer, paired, at 95 %."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from tasks import metrics
+from tasks.metrics import Estimate, Judged
+
+Verdict = Literal["paid_off", "undecided", "did_not_pay_off"]
+CONTROLS = ("from_scratch", "classical", "majority")
+WORDS: dict[Verdict, str] = {
+    "paid_off": "The transfer paid off",
+    "undecided": "Undecided",
+    "did_not_pay_off": "The transfer did not pay off",
+}
+
+
+def decide(difference: Estimate) -> Verdict:
+    """Paid off when the whole interval lies above 0, did not when it lies below, else undecided."""
+    if difference.low is None or difference.high is None:
+        return "undecided"
+    if difference.low > 0:
+        return "paid_off"
+    return "did_not_pay_off" if difference.high < 0 else "undecided"
+
+
+def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: np.ndarray) -> dict[str, Any]:
+    """The receipt as a record.
+
+    Args:
+        judged: model -> its answers to the same test rows; has "adapted" and all of `CONTROLS`.
+        metric: the score that the verdict is about.
+        labels: K labels.
+        drawn: (B, N) as `metrics.resamples` makes them.
+
+    Returns:
+        verdict, sentence, scores with intervals, paired differences, F1 per label (None without test rows).
+    """
+    scores = {name: metrics.estimates(answers, drawn) for name, answers in judged.items()}
+    best = max(CONTROLS, key=lambda name: (_value(scores[name][metric]), name))
+    differences = {
+        name: metrics.paired_difference(metric, judged["adapted"], judged[name], drawn)
+        for name in judged
+        if name != "adapted"
+    }
+    verdict = decide(differences[best])
+    per_label = metrics.f1_per_label(judged["adapted"])
+    return {
+        "verdict": verdict,
+        "sentence": sentence(verdict, metric, best, differences[best], scores["adapted"][metric], scores[best][metric]),
+        "metric": metric,
+        "best_control": best,
+        "test_rows": len(drawn[0]),
+        "scores": {name: {m: e.record() for m, e in found.items()} for name, found in scores.items()}
+        | {"zero_shot": None},
+        "differences": {name: difference.record() for name, difference in differences.items()},
+        "f1_per_label": {
+            label: None if f1 is None else round(f1, 6) for label, f1 in zip(labels, per_label, strict=True)
+        },
+    }
+
+
+def _value(estimate: Estimate) -> float:
+    return -np.inf if estimate.value is None else estimate.value
+
+
+def sentence(
+    verdict: Verdict, metric: str, control: str, difference: Estimate, adapted: Estimate, other: Estimate
+) -> str:
+    """The verdict in words, with the figures it rests on, in percent."""
+    return (
+        f"{WORDS[verdict]}: {metric} {_percent(adapted)} adapted against {_percent(other)} for the best control "
+        f"without transfer ({control.replace('_', ' ')}), a difference of {100 * (difference.value or 0):+.1f} points "
+        f"(95 % interval {100 * (difference.low or 0):+.1f} to {100 * (difference.high or 0):+.1f}, paired)."
+    )
+
+
+def _percent(estimate: Estimate) -> str:
+    return "-" if estimate.value is None else f"{100 * estimate.value:.1f} %"
+
+
+def passes(verdict: Verdict, gate: Literal["better", "not_worse", "off"]) -> bool:
+    """Whether a verdict satisfies `receipt.gate`."""
+    return gate == "off" or verdict == "paid_off" or (gate == "not_worse" and verdict == "undecided")

@@ -1,0 +1,110 @@
+"""The evidence of a project, collected from its records, as JSON, as text and as markdown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tasks.artifacts import read_json, sha256_file
+from tasks.errors import InputError
+
+MODELS = ("adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot")
+
+
+def collect(root: Path) -> dict[str, Any]:
+    """Everything `graft report --json` prints.
+
+    Raises:
+        InputError: there is no receipt yet.
+    """
+    if not (root / "data/adaptation/receipt.json").is_file():
+        raise InputError("There is no receipt in this project yet: run `graft run` first.")
+    receipt = read_json(root / "data/adaptation/receipt.json")
+    chain = _read(root, "data/deployment/chain.json") or {"artefacts": {}, "shipped": None, "reason": None}
+    selection, adaptation = _read(root, "data/selection/choice.json"), _read(root, "data/adaptation/adaptation.json")
+    return {
+        "verdict": receipt["verdict"],
+        "sentence": receipt["sentence"],
+        "metric": receipt["metric"],
+        "test_rows": receipt["test_rows"],
+        "scores": {name: receipt["scores"].get(name) for name in MODELS},
+        "differences": receipt["differences"],
+        "f1_per_label": receipt["f1_per_label"],
+        "artefacts": chain["artefacts"],
+        "shipped": chain["shipped"],
+        "shipped_reason": chain["reason"],
+        "selection": selection,
+        "adaptation": adaptation,
+        "data": _read(root, "data/preparation/card.json"),
+        "lineage": _lineage(root, receipt),
+    }
+
+
+def _lineage(root: Path, receipt: dict[str, Any]) -> dict[str, Any]:
+    looks = root / ".graft/looks" / f"{receipt['test_hash'][:32]}.json"
+    manifest, lock = root / "data/deployment/bundle/manifest.json", root / "dvc.lock"
+    return {
+        "bundle": sha256_file(manifest)[:12] if manifest.is_file() else None,
+        "lock_hash": sha256_file(lock) if lock.is_file() else None,
+        "test_hash": receipt["test_hash"],
+        "looks_at_this_test": len(read_json(looks)) if looks.is_file() else 0,
+        "runs": {
+            phase: _read(root, f"data/{phase}/run.json")
+            for phase in ("selection", "preparation", "adaptation", "deployment")
+        },
+    }
+
+
+def _read(root: Path, path: str) -> Any:
+    return read_json(root / path) if (root / path).is_file() else None
+
+
+def text(record: dict[str, Any]) -> str:
+    """The report for a terminal or a log."""
+    lines = [record["sentence"], "", f"{'model':<14}{'accuracy':>22}{'macro F1':>22}{'log loss':>22}"]
+    for name, scores in record["scores"].items():
+        if scores:
+            cells = [_cell(scores[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
+            lines.append(f"{name:<14}" + "".join(f"{cell:>22}" for cell in cells))
+    if record["artefacts"]:
+        lines += ["", f"{'artefact':<14}{record['metric']:>10}{'max logit diff':>16}{'changed':>9}{'MB':>8}"]
+        for name, artefact in record["artefacts"].items():
+            size = "" if artefact["bytes"] is None else f"{artefact['bytes'] / 1e6:.1f}"
+            lines.append(
+                f"{name:<14}{artefact[record['metric']]:>10.4f}{artefact['max_logit_difference']:>16.2g}"
+                f"{artefact['changed_answers']:>9}{size:>8}"
+            )
+        lines += ["", record["shipped_reason"]]
+    selection, data = record["selection"], record["data"]
+    scope = record["adaptation"]["scope"]
+    lines += ["", f"Model: {selection['model_reason']}", f"Scope chosen: {selection['scope_reason']}"]
+    lines += [f"Depth and pool: {selection['scopes'][scope]['reason']}"]
+    rows, out = data["rows"], sum(data["quarantined"].values())
+    lines += [
+        f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."
+    ]
+    missing = [label for label, f1 in record["f1_per_label"].items() if f1 is None]
+    if missing:
+        lines.append(f"No test rows, so no score: {', '.join(missing)}.")
+    looks = record["lineage"]["looks_at_this_test"]
+    lines.append(f"This test set was looked at {looks} time{'' if looks == 1 else 's'} with different results.")
+    return "\n".join(lines)
+
+
+def _cell(estimate: dict[str, float | None]) -> str:
+    if estimate["value"] is None:
+        return "-"
+    return f"{estimate['value']:.3f} [{estimate['low']:.3f} {estimate['high']:.3f}]"
+
+
+def phase_markdown(root: Path, phase: str) -> str:
+    """What a phase left for people, as its Prefect artifact shows it."""
+    if phase == "selection":
+        return (root / "data/selection/summary.md").read_text(encoding="utf-8")
+    if phase == "preparation":
+        return (root / "data/preparation/card.md").read_text(encoding="utf-8")
+    report = text(collect(root))
+    if phase == "deployment":
+        card = (root / "data/deployment/bundle/card.md").read_text(encoding="utf-8")
+        return f"```\n{report}\n```\n\n{card}"
+    return f"```\n{report}\n```"

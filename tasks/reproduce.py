@@ -1,0 +1,240 @@
+"""A phase -> its DVC stages -> a record of what ran. The only module that knows DVC."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks import environment, fingerprint
+from tasks.artifacts import read_json, sha256_file
+from tasks.errors import BY_OUTCOME, BusyError, CrashError, GraftError, InputError, InterruptError
+from tasks.params import Params, load
+from tasks.rows.clean import load as load_rows
+from tasks.stage import NO_ROOM_TEXT, STATE, die_with_parent, one_writer, outs, read_dvc_yaml
+from tasks.weights import resolve
+
+PHASES = ("selection", "preparation", "adaptation", "deployment")
+CODE = "code"
+KEPT_LINES = 40
+RAN = re.compile(r"^Running stage '([^']+)'")
+
+
+@dataclass
+class Record:
+    """What one call ran.
+
+    Attributes:
+        ran: stages that ran, in order.
+        fresh: stages that were up to date.
+        seconds: stage -> seconds, for those that ran.
+    """
+
+    ran: list[str] = field(default_factory=list)
+    fresh: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def check(root: Path, deep: bool = False) -> list[str]:
+    """Every fault of params, environment and data at once, each one sentence; nothing is changed.
+
+    Args:
+        root: the project's folder.
+        deep: also hash the weights of every candidate.
+    """
+    try:
+        params = load(root / "params.yaml")
+    except InputError as error:
+        return error.sentences
+    found = environment.faults(root, params)
+    for attempt in [lambda: read_dvc_yaml(root), lambda: load_rows(root, params.data)]:
+        found += _sentences(attempt)
+    for candidate in params.selection.candidates if deep else []:
+        found += _sentences(lambda candidate=candidate: resolve(candidate, root))
+    return found
+
+
+def _sentences(attempt: Callable[[], Any]) -> list[str]:
+    try:
+        attempt()
+    except InputError as error:
+        return error.sentences
+    return []
+
+
+def refuse_unusable(root: Path) -> Params:
+    """Check before DVC is asked for anything.
+
+    Raises:
+        InputError: with all faults found.
+    """
+    faults = check(root, deep=True)
+    if faults:
+        raise InputError(faults)
+    return load(root / "params.yaml")
+
+
+def stages_of(root: Path, phase: str) -> list[str]:
+    """Stages of a phase in the order of dvc.yaml."""
+    return [name for name in read_dvc_yaml(root)["stages"] if name.split("_")[0] == phase]
+
+
+def stale(root: Path) -> dict[str, str]:
+    """Stage -> why it would run; stages that only follow a stale one are named with it."""
+    from dvc.repo import Repo
+
+    fingerprint.write(root)
+    try:
+        with Repo(str(root)) as repo:
+            changed: dict[str, Any] = repo.status()
+    except Exception as error:  # dvc raises a tree of its own that has no stable root
+        if "lock" in type(error).__name__.lower():
+            raise BusyError("Another DVC command holds this project: wait for it to end and run again.") from None
+        raise InputError(f"DVC cannot read this project ({str(error).splitlines()[0]}): correct dvc.yaml.") from None
+    reasons = {name: _reason(entries) for name, entries in changed.items() if name != CODE}
+    return _with_followers(read_dvc_yaml(root)["stages"], reasons)
+
+
+def _reason(entries: list[Any]) -> str:
+    parts = []
+    for entry in entries:
+        if entry == "always changed":
+            continue
+        for kind, items in entry.items() if isinstance(entry, dict) else [(str(entry), {})]:
+            parts += [f"{kind}: {_flat(items)}"] if items else [kind]
+    return "; ".join(parts)
+
+
+def _flat(items: Any) -> str:
+    if not isinstance(items, dict):
+        return str(items)
+    return ", ".join(f"{path} ({_flat(what) if isinstance(what, dict) else what})" for path, what in items.items())
+
+
+def _with_followers(stages: dict[str, Any], reasons: dict[str, str]) -> dict[str, str]:
+    result: dict[str, str] = {}
+    made: dict[str, str] = {}
+    for name, stage in stages.items():
+        before = next((made[dep] for dep in stage.get("deps", []) if dep in made), None)
+        if name in reasons or before:
+            result[name] = reasons.get(name) or f"follows {before}"
+            made |= dict.fromkeys(outs(stage), name)
+    return result
+
+
+def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
+    """Bring the stages of one phase up to date, and what they depend on.
+
+    Args:
+        root: the project's folder.
+        phase: a row of `PHASES`.
+        log: receives every line the stages print.
+
+    Raises:
+        InputError, GateError, InterruptError, CrashError: as the stage's outcome says.
+    """
+    names = stages_of(root, phase)
+    for name in names:
+        (root / STATE / "outcome" / f"{name}.json").unlink(missing_ok=True)
+    with one_writer(root / STATE / "run.lock"):
+        code, lines = _dvc(["repro", *names], root, log)
+    record = Record(ran=[match[1] for line in lines if (match := RAN.match(line)) and match[1] in names])
+    record.fresh = [name for name in names if name not in record.ran]
+    outcomes = {name: path for name in record.ran if (path := root / STATE / "outcome" / f"{name}.json").is_file()}
+    record.seconds = {name: read_json(path)["seconds"] for name, path in outcomes.items()}
+    if code != 0:
+        raise _error(record.ran, outcomes, lines, phase)
+    return record
+
+
+def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: str) -> GraftError:
+    last = outcomes.get(ran[-1]) if ran else None
+    outcome = read_json(last) if last else {"state": "none"}
+    if outcome["state"] in BY_OUTCOME:
+        return BY_OUTCOME[outcome["state"]](outcome["sentences"])
+    said = next((line for line in reversed(lines) if line.startswith("ERROR")), "").removeprefix("ERROR: ")
+    if NO_ROOM_TEXT.search(said):
+        return InputError(f"DVC could not store the outputs of {phase} ({said[:200]}): free the space and run again.")
+    if "busy" in said or "lock" in said:
+        return BusyError("Another DVC command holds this project: wait for it to end and run again.")
+    return CrashError(f"Phase {phase} ended without an outcome ({said[:300] or 'killed'}): run again to complete it.")
+
+
+def _dvc(arguments: list[str], root: Path, log: Callable[[str], None]) -> tuple[int, list[str]]:
+    """Run dvc in a session of its own, so that its whole group can be ended; it dies with this process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tasks.reproduce", *arguments],
+        cwd=root,
+        env=_environment(),
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    kept: deque[str] = deque(maxlen=KEPT_LINES)
+    ran: list[str] = []
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            text = line.rstrip()
+            (ran if RAN.match(text) else kept).append(text)
+            if text:
+                log(text)
+        return process.wait(), ran + list(kept)
+    except BaseException as error:
+        _end(process)
+        if isinstance(error, KeyboardInterrupt):
+            raise InterruptError("The run was interrupted: nothing is half written; run again to complete.") from None
+        raise
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(timeout=3)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            continue
+    process.wait()
+
+
+def _environment() -> dict[str, str]:
+    house = str(fingerprint.HOUSE)
+    inherited = os.environ.get("PYTHONPATH")
+    return os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONPATH": f"{house}{os.pathsep}{inherited}" if inherited else house,
+        "PYTHONUNBUFFERED": "1",
+        "DVC_NO_ANALYTICS": "1",
+    }
+
+
+def lineage(root: Path) -> dict[str, Any]:
+    """Commit, whether the tree differs from it, and the hash of dvc.lock: for the release history."""
+
+    def git(*arguments: str) -> str | None:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    lock = root / "dvc.lock"
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--untracked-files=no")),
+        "lock_hash": sha256_file(lock) if lock.is_file() else None,
+    }
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    from dvc.cli import main
+
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,185 @@
+"""bundle -> encode -> ONNX Runtime -> answer, without torch: the chain, `predict` and the server share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks import modalities, problems
+from tasks.errors import CrashError, InputError
+from tasks.manifest import MANIFEST, Manifest, check_bundle, fault
+from tasks.modalities.contract import Arrays, Encoder
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+__all__ = ["MANIFEST", "Manifest", "Predictions", "Runtime", "check_bundle", "length_batches"]
+
+OUTPUTS = ("logits", "pooled")
+BATCH_ROWS = 32
+# Attention needs memory for rows x length² numbers; 2**19 keeps a MiniLM at 512 tokens under 400 MB resident.
+MAX_ROWS_TIMES_LENGTH_SQUARED = 2**19
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers to N examples, in their order.
+
+    Attributes:
+        answers: one answer of the problem's `answer.py` per example.
+        logits: (N, K) float32.
+        pooled: (N, F) float32, the features that the head saw.
+    """
+
+    answers: list[Any]
+    logits: np.ndarray
+    pooled: np.ndarray
+
+
+class Runtime:
+    """A loaded bundle; `load` makes one. Its methods may be called from several threads.
+
+    Args:
+        manifest: of the bundle.
+        encoder: of the bundle's modality.
+        session: ONNX Runtime session of the bundle's model.
+    """
+
+    def __init__(self, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
+        self.manifest, self._encoder, self._session = manifest, encoder, session
+        self._answer = problems.part(manifest.problem, "answer")
+
+    @classmethod
+    def load(cls, folder: Path, threads: int) -> Runtime:
+        """Check a bundle and make it ready to answer.
+
+        Args:
+            folder: the bundle.
+            threads: CPU threads of one forward pass, at least 1.
+
+        Raises:
+            InputError: what `check_bundle` refuses, an encoder or a graph that cannot be loaded or does not fit.
+        """
+        manifest = check_bundle(folder)
+        try:
+            encoder = modalities.part(manifest.modality, "encode").from_bundle(folder / "encoder")
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise fault(folder, f"its encoder cannot be loaded ({type(error).__name__})") from None
+        session = _session(folder, manifest, threads)
+        _check_graph(folder, manifest, encoder, session)
+        return cls(manifest, encoder, session)
+
+    @property
+    def version(self) -> str:
+        """12 hex digits that name the bundle."""
+        return self.manifest.version
+
+    def encode(self, examples: Sequence[str]) -> list[Arrays]:
+        """One dict of unpadded arrays per example.
+
+        Raises:
+            InputError: an example that is no text, empty, or longer than the bundle's limit; never echoes it.
+        """
+        for number, example in enumerate(examples, start=1):
+            if reason := self.unusable(example):
+                raise InputError(f"Example {number} {reason}.")
+        return self._encoder.encode(examples)
+
+    def unusable(self, example: object) -> str | None:
+        most = self.manifest.max_characters
+        if not isinstance(example, str):
+            return "is not a string: send text"
+        if not example.strip():
+            return "is empty: send at least one character that is not white space"
+        if len(example) > most:
+            return f"has {len(example)} characters, over the limit of {most}: shorten it"
+        try:
+            example.encode("utf-8")
+        except UnicodeEncodeError:
+            return "holds half of a surrogate pair: send valid Unicode"
+        return None
+
+    def run(self, encoded: Sequence[Arrays], batch_rows: int = BATCH_ROWS) -> tuple[np.ndarray, np.ndarray]:
+        """Forward pass of N >= 1 encoded examples, neighbours in length together: logits (N, K), pooled (N, F)."""
+        batches = length_batches([_length(row) for row in encoded], batch_rows)
+        parts = [self._forward([encoded[i] for i in rows]) for rows in batches]
+        place = np.argsort(np.concatenate(batches))
+        logits, pooled = (np.concatenate(arrays)[place] for arrays in zip(*parts, strict=True))
+        return logits, pooled
+
+    def _forward(self, encoded: Sequence[Arrays]) -> list[np.ndarray]:
+        outputs = self._session.run(list(OUTPUTS), self._encoder.collate(encoded))
+        return [np.asarray(output, dtype=np.float32) for output in outputs]
+
+    def answers(self, logits: np.ndarray) -> list[Any]:
+        """Logits (N, K) -> one answer per row.
+
+        Raises:
+            CrashError: a logit is not finite.
+        """
+        if not np.isfinite(logits).all():
+            raise CrashError(f"The model of bundle {self.version} gave a logit that is not finite: roll it back.")
+        answers: list[Any] = self._answer.answers(logits, self.manifest.labels)
+        return answers
+
+    def predict(self, examples: Sequence[str], batch_rows: int = BATCH_ROWS) -> Predictions:
+        """Answer N >= 1 examples.
+
+        Args:
+            examples: raw examples.
+            batch_rows: rows of one forward pass, at most; fewer where the examples are long.
+
+        Raises:
+            InputError: no example, or one that `encode` refuses.
+            CrashError: a logit is not finite.
+        """
+        if not examples:
+            raise InputError("There is nothing to answer: give at least one example.")
+        logits, pooled = self.run(self.encode(examples), batch_rows)
+        return Predictions(self.answers(logits), logits, pooled)
+
+
+def length_batches(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
+    """Positions of all rows, shortest first, cut so that each batch is within `batch_rows` and the memory limit."""
+    batches: list[list[int]] = []
+    for row in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        rows = len(batches[-1]) + 1 if batches else batch_rows + 1
+        if rows > batch_rows or rows * lengths[row] ** 2 > MAX_ROWS_TIMES_LENGTH_SQUARED:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _length(row: Arrays) -> int:
+    return max(len(array) for array in row.values())
+
+
+def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSession:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    # Plans are kept per input shape; with texts of every length they cost 100 MB and gain nothing.
+    options.enable_mem_pattern = False
+    try:
+        return ort.InferenceSession(str(folder / manifest.model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no other base
+        raise fault(folder, f"ONNX Runtime cannot load {manifest.model} ({type(error).__name__})") from None
+
+
+def _check_graph(folder: Path, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
+    inputs = {node.name for node in session.get_inputs()}
+    if inputs != set(encoder.inputs):
+        raise fault(folder, f"{manifest.model} wants {sorted(inputs)}, its encoder makes {sorted(encoder.inputs)}")
+    outputs = {node.name: node.shape for node in session.get_outputs()}
+    if not set(OUTPUTS) <= set(outputs):
+        raise fault(folder, f"{manifest.model} answers {sorted(outputs)} and not {sorted(OUTPUTS)}")
+    columns, count = outputs["logits"][-1], len(manifest.labels)
+    if isinstance(columns, int) and columns != count:
+        raise fault(folder, f"{manifest.model} has {columns} logits for {count} labels")

@@ -1,0 +1,1 @@
+"""Which pre-trained model, depth, pool and scope, and why."""

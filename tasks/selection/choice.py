@@ -1,0 +1,115 @@
+"""Ranking, Pareto front and the choice of model, depth, pool and scope, each with its reason in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One candidate with its probe score and cost; units as in `probe.ProbeScore` and `cost.Cost`."""
+
+    source: str
+    revision: str
+    depth: int
+    deepest: int
+    pool: str
+    accuracy: float
+    log_loss: float
+    standard_error: float
+    parameters: int
+    bytes: int
+    operations: int
+
+
+def ranked(scored: Sequence[Scored]) -> list[Scored]:
+    """Best first: lower log loss, then fewer operations, then name."""
+    return sorted(scored, key=lambda s: (s.log_loss, s.operations, s.source, s.depth, s.pool))
+
+
+def on_front(one: Scored, others: Sequence[Scored]) -> bool:
+    """Whether no other candidate has both a lower log loss and fewer operations, or one of them at a tie."""
+    return not any(
+        other.log_loss <= one.log_loss
+        and other.operations <= one.operations
+        and (other.log_loss < one.log_loss or other.operations < one.operations)
+        for other in others
+    )
+
+
+def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """All candidates, best first, each with its place on the Pareto front."""
+    return [asdict(one) | {"pareto": on_front(one, scored)} for one in ranked(scored)]
+
+
+def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> dict[str, Any]:
+    """The choice that the later phases read.
+
+    Args:
+        scored: all candidates of all models.
+        rows: training-side rows.
+        labels: K.
+        full_from: mean rows per label from which everything is fine-tuned.
+
+    Returns:
+        model, scope, and per scope a depth and pool, each with a reason.
+    """
+    best = ranked(scored)[0]
+    same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
+    last = ranked([one for one in same_model if one.depth == one.deepest])[0]
+    scope, why_scope = _scope(rows / labels, full_from)
+    return {
+        "source": best.source,
+        "revision": best.revision,
+        "model_reason": _model_reason(best, scored),
+        "scope": scope,
+        "scope_reason": why_scope,
+        "scopes": {
+            "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, same_model)},
+            "full": {
+                "depth": last.depth,
+                "pool": last.pool,
+                "reason": f"All {last.depth} blocks: full fine-tuning rewrites the top blocks, so a probe of the frozen "
+                f"ones does not speak against them; pool {last.pool} has the lower log loss there.",
+            },
+        },
+    }
+
+
+def _scope(rows_per_label: float, full_from: int) -> tuple[str, str]:
+    if rows_per_label >= full_from:
+        return "full", (
+            f"full: {rows_per_label:.0f} training rows per label reach selection.full_from_rows_per_label {full_from}, "
+            "enough to move every weight."
+        )
+    return "frozen", (
+        f"frozen: {rows_per_label:.0f} training rows per label are under selection.full_from_rows_per_label {full_from}, "
+        "where a solved head on frozen features beats moving every weight."
+    )
+
+
+def _model_reason(best: Scored, scored: Sequence[Scored]) -> str:
+    models = sorted({(one.source, one.revision) for one in scored})
+    if len(models) == 1:
+        return f"{best.source} is the only candidate."
+    second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
+    return (
+        f"{best.source} has the lowest cross-validated log loss of {len(models)} models: {best.log_loss:.3f}, "
+        f"next {second.source} with {second.log_loss:.3f}."
+    )
+
+
+def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> str:
+    if best.depth == last.depth:
+        return (
+            f"Depth {best.depth} of {best.deepest}, pool {best.pool}: the last block has the lowest cross-validated "
+            f"log loss of {len(same_model)} depths and pools, {best.log_loss:.3f} (accuracy {best.accuracy:.1%})."
+        )
+    saved = 1 - best.operations / last.operations
+    return (
+        f"Depth {best.depth} of {best.deepest}, pool {best.pool}: cross-validated log loss {best.log_loss:.3f} "
+        f"(accuracy {best.accuracy:.1%}) against {last.log_loss:.3f} ({last.accuracy:.1%}) at the last block, "
+        f"with {saved:.0%} fewer operations."
+    )

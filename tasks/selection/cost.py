@@ -1,0 +1,61 @@
+"""What a model costs at each depth: parameters, bytes, operations. No clocks, so that a rerun ranks the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+FLOAT32_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a backbone cut at one depth.
+
+    Attributes:
+        parameters: count of weights that are kept.
+        bytes: their size in float32.
+        operations: floating-point operations of one forward pass over one example.
+    """
+
+    parameters: int
+    bytes: int
+    operations: int
+
+
+def at_all_depths(backbone: nn.Module, blocks: list[nn.Module], example: dict[str, torch.Tensor]) -> list[Cost]:
+    """Cost at depth 0, 1, ... for one batch of one example.
+
+    Args:
+        backbone: uncut; `pooled` runs it.
+        blocks: its blocks in order.
+        example: inputs of one example.
+    """
+    counter = FlopCounterMode(display=False)
+    with torch.inference_mode(), counter:
+        backbone.pooled(example)  # type: ignore[operator]
+    total_operations = counter.get_total_flops()
+    names = {id(module): name for name, module in backbone.named_modules()}
+    prefix = type(backbone).__name__
+    per_module = {str(name): sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
+    operations = [
+        next(
+            (
+                v
+                for name, v in per_module.items()
+                if name.endswith(f".{names[id(block)]}") or name == f"{prefix}.{names[id(block)]}"
+            ),
+            0,
+        )
+        for block in blocks
+    ]
+    sizes = [sum(p.numel() for p in block.parameters()) for block in blocks]
+    total_size = sum(p.numel() for p in backbone.parameters())
+    costs = []
+    for depth in range(len(blocks) + 1):
+        size = total_size - sum(sizes[depth:])
+        costs.append(Cost(size, size * FLOAT32_BYTES, total_operations - sum(operations[depth:])))
+    return costs

@@ -1,0 +1,205 @@
+"""The edge every DVC stage shares: one writer, threads and seeds, outputs whole or untouched, an outcome."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.artifacts import read_json, replace, write_json
+from tasks.errors import BusyError, GraftError, InputError
+from tasks.params import Params, load
+
+STATE = Path(".graft")
+PR_SET_PDEATHSIG = 1
+WAIT_SECONDS = 10.0
+NO_ROOM = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+# Libraries in Rust and C++ report a refused write as text only.
+NO_ROOM_TEXT = re.compile(r"os error (27|28|30|122)|Errno (27|28|30|122)|No space left|File too large|disk is full")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage's main function is given.
+
+    Attributes:
+        name: as in dvc.yaml.
+        root: the project's folder.
+        params: all of params.yaml.
+        staging: where outputs are made before they replace the last good ones.
+    """
+
+    name: str
+    root: Path
+    params: Params
+    staging: Path
+
+    def out(self, path: str) -> Path:
+        """Where to write the output that dvc.yaml names `path`."""
+        target = self.staging / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def state(self, name: str) -> Path:
+        """A folder of this project's own state, which no hash covers."""
+        return self.root / STATE / name
+
+    def say(self, sentence: str) -> None:
+        """One line for whoever watches the run."""
+        print(sentence, flush=True)
+
+
+def run(name: str, main: Callable[[Stage], None]) -> None:
+    """Run a stage in the current folder and leave the process with its exit code."""
+    die_with_parent()
+    root, started = Path.cwd(), time.monotonic()
+    state, sentences, code = "done", [], 0
+    try:
+        with one_writer(root / STATE / "stage.lock"):
+            _run_locked(name, root, main)
+    except GraftError as error:
+        state, sentences, code = error.outcome, error.sentences, error.exit_code
+    except KeyboardInterrupt:
+        state, sentences, code = "interrupted", [f"Stage {name} was interrupted: run it again to complete."], 130
+    except Exception as error:
+        refusal = refused_write(error)
+        if refusal:
+            state, sentences, code = "refused", [refusal], 2
+        else:
+            traceback.print_exc()
+            first = (str(error).splitlines() or [""])[0][:300]
+            state, sentences, code = "crash", [f"Stage {name} broke with {type(error).__name__}: {first}"], 1
+    outcome = {"state": state, "sentences": sentences, "seconds": round(time.monotonic() - started, 2)}
+    try:
+        write_json(root / STATE / "outcome" / f"{name}.json", outcome)
+    except OSError as error:
+        print(refused_write(error) or error, file=sys.stderr)
+    for sentence in sentences:
+        print(sentence, file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
+    started = time.monotonic()
+    params = load(root / "params.yaml")
+    fix_randomness(params)
+    staging = root / STATE / "staging" / name
+    shutil.rmtree(staging, ignore_errors=True)
+    main(Stage(name, root, params, staging))
+    for out in outs(read_dvc_yaml(root)["stages"][name]):
+        target = root / out
+        target.parent.mkdir(parents=True, exist_ok=True)
+        replace(staging / out, target)
+    shutil.rmtree(staging, ignore_errors=True)
+    _record_run(root, name, time.monotonic() - started)
+
+
+def read_dvc_yaml(root: Path) -> dict[str, Any]:
+    """The project's `dvc.yaml` as a tree."""
+    try:
+        tree: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError("There is no dvc.yaml in this folder: run graft from a project's folder.") from None
+    return tree
+
+
+def outs(stage: dict[str, Any]) -> list[str]:
+    """Paths of all outputs of one stage of dvc.yaml, metrics and plots included."""
+    entries = [*stage.get("outs", []), *stage.get("metrics", []), *stage.get("plots", [])]
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def fix_randomness(params: Params) -> None:
+    """Seed Python, NumPy and torch; fix the thread count, which the bytes of a result depend on."""
+    import random
+
+    import numpy as np
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads, seed = params.resources.threads, params.project.seed
+    if not any(candidate.source.startswith("hub:") for candidate in params.selection.candidates):
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
+        os.environ[variable] = str(threads)
+    threadpool_limits(threads)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when the one that started it dies, so that no orphan keeps writing."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@contextmanager
+def one_writer(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on `path`; the kernel drops it with the process, however that ends.
+
+    Raises:
+        BusyError: another process holds it for longer than a dying one would.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise BusyError(
+                        "Another run is writing to this project: wait for it to end, or stop it, and run again."
+                    ) from None
+                time.sleep(0.1)
+        yield
+
+
+def refused_write(error: BaseException) -> str | None:
+    """The sentence for a write that the system refused, or None when the error is another."""
+    refused = isinstance(error, OSError) and error.errno in NO_ROOM
+    if not refused and not NO_ROOM_TEXT.search(str(error)):
+        return None
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
+    name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else "an output"
+    return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."
+
+
+def _record_run(root: Path, name: str, seconds: float) -> None:
+    """What may not stand in a hashed output: when, where, from which commit, and at what cost."""
+    path = root / "data" / name.split("_")[0] / "run.json"
+    record = read_json(path) if path.is_file() else {}
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    record[name] = {
+        "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 2),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024),
+        "machine": os.uname().machine,
+        "host": os.uname().nodename,
+    }
+    write_json(path, record)

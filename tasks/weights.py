@@ -1,0 +1,95 @@
+"""Where pre-trained weights come from: package, path, hub -> a local folder whose content was checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from tasks.artifacts import sha256_file
+from tasks.errors import InputError
+from tasks.params import Candidate
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.json"
+# What a snapshot takes along: no code, no pickle, no second copy of the weights in another format.
+KEPT_SUFFIXES = (".json", ".txt", ".safetensors", ".model")
+
+
+def resolve(candidate: Candidate, root: Path) -> Path:
+    """Local folder of a candidate, checked against its revision.
+
+    Args:
+        candidate: source and revision as params.yaml names them.
+        root: the project's folder, from which `path:` sources count.
+
+    Raises:
+        InputError: no such package, folder or hub repository; no safetensors; another content than pinned.
+    """
+    scheme, name = candidate.source.split(":", 1)
+    folder = SOURCES[scheme](name, candidate.revision, root)
+    for needed in (CONFIG, WEIGHTS):
+        if not (folder / needed).is_file():
+            raise InputError(
+                f"{candidate.source} holds no {needed}: only Hugging Face folders with safetensors are loaded; "
+                "save the model with save_pretrained(..., safe_serialization=True)."
+            )
+    if scheme != "hub":
+        found = sha256_file(folder / WEIGHTS)
+        if found != candidate.revision:
+            raise InputError(
+                f"{candidate.source}: the sha256 of {WEIGHTS} is {found[:12]}…, params.yaml pins "
+                f"{candidate.revision[:12]}…: restore the file or pin the new sha256 on purpose."
+            )
+    return folder
+
+
+def _package(name: str, _: str, root: Path) -> Path:
+    try:
+        files = metadata.files(name) or []
+    except metadata.PackageNotFoundError:
+        raise InputError(f"Package {name} is not installed: add it to the environment or drop the candidate.") from None
+    for file in files:
+        if file.name in (WEIGHTS, CONFIG) and (folder := Path(str(file.locate())).parent):
+            if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+                return folder
+    raise InputError(f"Package {name} carries no folder with {CONFIG} and {WEIGHTS}: it is no model package.")
+
+
+def _path(name: str, _: str, root: Path) -> Path:
+    folder = (root / name).resolve()
+    if not folder.is_dir():
+        raise InputError(f"There is no model folder {name}: correct the candidate's source in params.yaml.")
+    return folder
+
+
+def _hub(name: str, revision: str, _: Path) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    patterns = [f"*{suffix}" for suffix in KEPT_SUFFIXES]
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        raise InputError(
+            f"hub:{name} at {revision[:12]}… is not in the local hub cache and HF_HUB_OFFLINE is 1: "
+            "unset it or use a path."
+        )
+    try:
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=3))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise InputError(
+            f"hub:{name} at {revision[:12]}… could not be downloaded ({type(error).__name__}): "
+            "check the name, the commit, HF_TOKEN and the network."
+        ) from None
+
+
+SOURCES: dict[str, Callable[[str, str, Path], Path]] = {"package": _package, "path": _path, "hub": _hub}
+
+
+def snapshot_files(folder: Path) -> list[Path]:
+    """The files of a model folder that a snapshot keeps, sorted by name."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.suffix in KEPT_SUFFIXES)

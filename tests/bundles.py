@@ -1,0 +1,93 @@
+"""A real bundle, small enough to work out its answers by hand.
+
+Two features and two labels: every "good" in a text is (1, 0), every "bad" (0, 1), any other word (0, 0). The
+pooled feature is the mean over the words, the logits are 4 times that, so "good" answers (4, 0): label good
+with probability 1 / (1 + exp(-4)).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from tasks.artifacts import canonical_json, sha256_folder
+
+WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
+# The row of [PAD] would change every padded answer if the mask were ignored.
+EMBEDDING = np.array([[9, -9], [0, 0], [1, 0], [0, 1]], dtype=np.float32)
+HEAD = np.array([[4, 0], [0, 4]], dtype=np.float32)
+LABELS = ["good", "bad"]
+
+
+def tiny_bundle(folder: Path, head: np.ndarray = HEAD, **manifest: Any) -> Path:
+    """Write a bundle and return its folder; `manifest` replaces fields of manifest.json."""
+    (folder / "encoder").mkdir(parents=True)
+    tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(folder / "encoder/tokenizer.json"))
+    (folder / "encoder/encoder.json").write_text(json.dumps({"max_tokens": 64, "pad_id": 0}))
+    (folder / "model.onnx").write_bytes(_model(head))
+    np.savez(folder / "drift.npz", features=EMBEDDING, label_shares=np.array([0.5, 0.5]), confidence=np.ones(4))
+    (folder / "card.md").write_text("# A tiny bundle\n")
+    write_manifest(folder, **manifest)
+    return folder
+
+
+def write_manifest(folder: Path, **changes: Any) -> None:
+    """(Re)write manifest.json for the files as they are now."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    manifest = {
+        "format": 1,
+        "project": "tiny",
+        "modality": "text",
+        "problem": "classification",
+        "labels": LABELS,
+        "artefact": "float32",
+        "model": "model.onnx",
+        "limits": {"max_characters": 200},
+        "files": sha256_folder(folder),
+        "made_from": {},
+    }
+    (folder / "manifest.json").write_text(canonical_json(manifest | changes))
+
+
+def _model(head: np.ndarray) -> bytes:
+    def array(name: str, values: Any, kind: type) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.asarray(values, dtype=kind), name)
+
+    nodes = [
+        helper.make_node("Gather", ["embedding", "input_ids"], ["words"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["weights"]),
+        helper.make_node("Mul", ["words", "weights"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "tokens"], ["sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["mask", "tokens"], ["count"], keepdims=1),
+        helper.make_node("Div", ["sum", "count"], ["pooled"]),
+        helper.make_node("MatMul", ["pooled", "head"], ["logits"]),
+    ]
+    constants = [
+        array("embedding", EMBEDDING, np.float32),
+        array("head", head, np.float32),
+        array("last", [2], np.int64),
+        array("tokens", [1], np.int64),
+    ]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "t"]) for name in _INPUTS]
+    outputs = [
+        helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", head.shape[1]]),
+        helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["n", EMBEDDING.shape[1]]),
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+_INPUTS = ("input_ids", "attention_mask")
