@@ -64,20 +64,23 @@ class Answering:
             self.failure = CrashError(f"The release could not be loaded ({type(error).__name__}): its log says where.")
 
     def _load(self) -> Runtime:
-        return Runtime.load(self._releases.path_of(self._name), self._settings.threads)
+        path = self._releases.path_of(self._name)
+        return Runtime.load(path, self._settings.threads, version=path.name)
 
     def _batcher(self, runtime: Runtime) -> Batcher:
         manifest = runtime.manifest
         self.metrics.bundle.info(
             {"version": runtime.version, "project": manifest.project, "artefact": manifest.artefact}
         )
-        return Batcher(
+        batcher = Batcher(
             lambda rows: runtime.run(rows)[0],
             batch_rows=self._settings.batch_rows,
             wait_s=self._settings.wait_ms / 1e3,
             queue_rows=self._settings.queue_rows,
             on_batch=self.metrics.batch_rows.observe,
         )
+        self.metrics.queue_rows.set_function(lambda: batcher.waiting)
+        return batcher
 
     async def answer(self, inputs: list[str]) -> dict[str, Any]:
         """Version and predictions of N >= 1 texts.

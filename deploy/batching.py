@@ -71,6 +71,11 @@ class Batcher:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forward")
         self._worker = asyncio.get_running_loop().create_task(self._work())
 
+    @property
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return len(self._queue)
+
     async def submit(self, rows: Sequence[Any]) -> np.ndarray:
         """Logits (N, K) of N >= 1 rows, in their order.
 
@@ -82,11 +87,11 @@ class Batcher:
         assert rows, "a request without rows would wait for ever"
         if self._closing:
             raise Closed("The server is stopping: send the request to another one.")
-        if len(self._queue) + len(rows) > self._queue_rows:
+        if self.waiting + len(rows) > self._queue_rows:
             raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.")
         submission = _Submission(rows, asyncio.get_running_loop().create_future(), {})
         self._queue.extend((submission, place) for place in range(len(rows)))
-        if self._idle or len(self._queue) >= self._batch_rows:
+        if self._idle or self.waiting >= self._batch_rows:
             self._wake.set()
         return await submission.answer
 
@@ -106,7 +111,7 @@ class Batcher:
                 return
 
     async def _until_worthwhile(self) -> None:
-        if self._closing or len(self._queue) >= self._batch_rows:
+        if self._closing or self.waiting >= self._batch_rows:
             return
         self._wake.clear()
         self._idle = not self._queue

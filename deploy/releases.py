@@ -203,18 +203,14 @@ class Releases:
 
     def _checked(self, name: str) -> Manifest:
         path = self.path_of(name)
-        manifest = check_bundle(path)
-        if manifest.version != path.name:
-            raise InputError(
-                f"Release {path.name} in {self.folder} holds bundle {manifest.version}: add its own again."
-            )
-        return manifest
+        return check_bundle(path, path.name)
 
     def _is_whole(self, version: str) -> bool:
         try:
-            return self._checked(version).version == version
+            self._checked(version)
         except InputError:
             return False
+        return True
 
     @contextmanager
     def _lock(self) -> Iterator[None]:

@@ -72,7 +72,7 @@ BODY = {"requestBody": {"required": True, "content": {"application/json": {"sche
 
 
 def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None = None) -> FastAPI:
-    """The application; `app.state.answering` is the release behind it.
+    """The application; `app.state.answering` is the release behind it, `app.state.loading` the task that loads it.
 
     Args:
         releases: folder of releases.
@@ -82,10 +82,10 @@ def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None 
     answering = Answering(releases, alias, settings or Settings.from_environment())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(answering.load())
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.loading = asyncio.create_task(answering.load())
         yield
-        await loading
+        await app.state.loading
         await answering.close()
 
     app = FastAPI(

@@ -11,7 +11,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -33,6 +33,7 @@ class Metrics:
             "graft_request_seconds", "Seconds per request.", ["route"], buckets=SECONDS, registry=self.registry
         )
         self.batch_rows = Histogram("graft_batch_rows", "Rows per forward pass.", buckets=ROWS, registry=self.registry)
+        self.queue_rows = Gauge("graft_queue_rows", "Rows that wait.", registry=self.registry)
         self.predictions = Counter("graft_predictions", "Answers by label.", ["label"], registry=self.registry)
         self.bundle = Info("graft_bundle", "The bundle that answers.", registry=self.registry)
 

@@ -22,5 +22,5 @@ def transfer(project: str = ".") -> State[Any]:
     for phase in ORDER:
         state = phase(project, return_state=True)
         if not state.is_completed():
-            return state
+            return phases.passed_on(state)
     return Completed(message="All four phases are up to date.")

@@ -46,8 +46,9 @@ def pooled(
             with new_folder(folder) as made:
                 for (depth, pool), values in features.items():
                     np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
-        except FileExistsError:
-            pass  # another writer was first, with the same content
+        except OSError:
+            if not folder.is_dir():  # else another writer was first, with the same content
+                raise
         _trim(store, limit_gb, keep=folder)
         return features
     os.utime(folder)

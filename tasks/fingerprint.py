@@ -23,7 +23,7 @@ from tasks.artifacts import canonical_json, sha256_file, sha256_text, write_text
 HOUSE = Path(__file__).resolve().parents[1]
 PACKAGE = "tasks"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
-MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z_]+)+$")
+MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z0-9_]+)+$")
 
 
 def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:

@@ -56,13 +56,19 @@ class Manifest:
         return self.sha256[:VERSION_DIGITS]
 
 
-def check_bundle(folder: Path) -> Manifest:
+def check_bundle(folder: Path, version: str | None = None) -> Manifest:
     """Compare a bundle with its manifest, before anything in it is interpreted.
 
+    Args:
+        folder: the bundle.
+        version: what the manifest must be, 12 hex digits; any if None.
+
     Raises:
-        InputError: no bundle, an unknown format, a missing, additional or changed file, a link.
+        InputError: no bundle, an unknown format, another version, a missing, additional or changed file, a link.
     """
     manifest = read_manifest(folder)
+    if version not in (None, manifest.version):
+        raise fault(folder, f"its {MANIFEST} was changed, it is that of {manifest.version} and not of {version}")
     try:
         found = _files_below(folder) - {MANIFEST}
         if missing := sorted(set(manifest.files) - found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -54,10 +55,10 @@ def check(root: Path, deep: bool = False) -> list[str]:
     except InputError as error:
         return error.sentences
     found = environment.faults(root, params)
-    for attempt in [lambda: read_dvc_yaml(root), lambda: load_rows(root, params.data)]:
-        found += _sentences(attempt)
+    found += _sentences(lambda: read_dvc_yaml(root))
+    found += _sentences(lambda: load_rows(root, params.data))
     for candidate in params.selection.candidates if deep else []:
-        found += _sentences(lambda candidate=candidate: resolve(candidate, root))
+        found += _sentences(functools.partial(resolve, candidate, root))
     return found
 
 
@@ -216,6 +217,12 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+def last_seconds(root: Path) -> dict[str, float]:
+    """Stage -> seconds of its last whole run in this project."""
+    paths = [root / "data" / phase / "run.json" for phase in PHASES]
+    return {name: run["seconds"] for path in paths if path.is_file() for name, run in read_json(path).items()}
 
 
 def lineage(root: Path) -> dict[str, Any]:

@@ -54,17 +54,18 @@ class Runtime:
         self._answer = problems.part(manifest.problem, "answer")
 
     @classmethod
-    def load(cls, folder: Path, threads: int) -> Runtime:
+    def load(cls, folder: Path, threads: int, version: str | None = None) -> Runtime:
         """Check a bundle and make it ready to answer.
 
         Args:
             folder: the bundle.
             threads: CPU threads of one forward pass, at least 1.
+            version: what it must be, 12 hex digits; any if None.
 
         Raises:
             InputError: what `check_bundle` refuses, an encoder or a graph that cannot be loaded or does not fit.
         """
-        manifest = check_bundle(folder)
+        manifest = check_bundle(folder, version)
         try:
             encoder = modalities.part(manifest.modality, "encode").from_bundle(folder / "encoder")
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -51,9 +51,9 @@ def _package(name: str, _: str, root: Path) -> Path:
     except metadata.PackageNotFoundError:
         raise InputError(f"Package {name} is not installed: add it to the environment or drop the candidate.") from None
     for file in files:
-        if file.name in (WEIGHTS, CONFIG) and (folder := Path(str(file.locate())).parent):
-            if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
-                return folder
+        folder = Path(str(file.locate())).parent
+        if file.name == WEIGHTS and (folder / CONFIG).is_file():
+            return folder
     raise InputError(f"Package {name} carries no folder with {CONFIG} and {WEIGHTS}: it is no model package.")
 
 

@@ -8,7 +8,9 @@ with probability 1 / (1 + exp(-4)).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,16 +27,26 @@ WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
 EMBEDDING = np.array([[9, -9], [0, 0], [1, 0], [0, 1]], dtype=np.float32)
 HEAD = np.array([[4, 0], [0, 4]], dtype=np.float32)
 LABELS = ["good", "bad"]
+INPUTS = ("input_ids", "attention_mask")
 
 
-def tiny_bundle(folder: Path, head: np.ndarray = HEAD, **manifest: Any) -> Path:
-    """Write a bundle and return its folder; `manifest` replaces fields of manifest.json."""
+def tiny_bundle(
+    folder: Path, head: np.ndarray = HEAD, rename: Mapping[str, str] = MappingProxyType({}), **manifest: Any
+) -> Path:
+    """Write a bundle and return its folder.
+
+    Args:
+        folder: must not exist.
+        head: weights (F, K), F = 2.
+        rename: inputs and outputs of the graph that get another name.
+        manifest: fields of manifest.json that get another value.
+    """
     (folder / "encoder").mkdir(parents=True)
     tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(folder / "encoder/tokenizer.json"))
     (folder / "encoder/encoder.json").write_text(json.dumps({"max_tokens": 64, "pad_id": 0}))
-    (folder / "model.onnx").write_bytes(_model(head))
+    (folder / "model.onnx").write_bytes(_model(head, rename))
     np.savez(folder / "drift.npz", features=EMBEDDING, label_shares=np.array([0.5, 0.5]), confidence=np.ones(4))
     (folder / "card.md").write_text("# A tiny bundle\n")
     write_manifest(folder, **manifest)
@@ -59,7 +71,14 @@ def write_manifest(folder: Path, **changes: Any) -> None:
     (folder / "manifest.json").write_text(canonical_json(manifest | changes))
 
 
-def _model(head: np.ndarray) -> bytes:
+def flip_byte(path: Path, place: int) -> None:
+    """Change one bit of the byte at `place`; done twice, the file is as before."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def _model(head: np.ndarray, rename: Mapping[str, str]) -> bytes:
     def array(name: str, values: Any, kind: type) -> onnx.TensorProto:
         return numpy_helper.from_array(np.asarray(values, dtype=kind), name)
 
@@ -79,15 +98,23 @@ def _model(head: np.ndarray) -> bytes:
         array("last", [2], np.int64),
         array("tokens", [1], np.int64),
     ]
-    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "t"]) for name in _INPUTS]
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "t"]) for name in INPUTS]
     outputs = [
         helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", head.shape[1]]),
         helper.make_tensor_value_info("pooled", TensorProto.FLOAT, ["n", EMBEDDING.shape[1]]),
     ]
+    for part in (*nodes, *inputs, *outputs):
+        _rename(part, rename)
     graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content
 
 
-_INPUTS = ("input_ids", "attention_mask")
+def _rename(part: Any, rename: Mapping[str, str]) -> None:
+    if isinstance(part, onnx.ValueInfoProto):
+        part.name = rename.get(part.name, part.name)
+        return
+    for names in (part.input, part.output):
+        names[:] = [rename.get(name, name) for name in names]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 Arrays = dict[str, np.ndarray]
 
@@ -38,12 +39,19 @@ class Encoder(Protocol):
 class Backbone(Protocol):
     """A pre-trained network whose blocks are named in order.
 
-    A modality's `backbone.py` has `load(folder, depth, pool)`, `from_scratch(folder, depth, pool)` and
-    `checked_load` faults as InputError.
+    A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return
+    one that is also a `torch.nn.Module`, or raise InputError.
     """
 
     depth: int
     width: int
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The kept blocks, from the input upwards."""
+
+    def eval(self) -> Backbone:
+        """Turn off what only training uses, such as dropout."""
 
     def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         """Feature of each row, (N, F), at this backbone's depth and pool."""
@@ -55,9 +63,3 @@ class Backbone(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder (config.json, model.safetensors)."""
-
-
-class Table(Protocol):
-    """Columns of encoded rows on disk; see `tasks.modalities.columns`."""
-
-    def column(self, name: str) -> Any: ...

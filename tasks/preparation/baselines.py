@@ -28,12 +28,12 @@ def classical(train: Prepared, rows: Prepared, vectoriser: Any, estimator: Any) 
     estimator.fit(vectoriser.fit_transform(train.inputs), train.classes)
     found = np.full((len(rows), len(train.labels)), SMALLEST)
     found[:, estimator.classes_] = estimator.predict_proba(vectoriser.transform(rows.inputs))
-    return np.log(np.maximum(found, SMALLEST))
+    return np.asarray(np.log(np.maximum(found, SMALLEST)))
 
 
 def main(stage: Stage) -> None:
     """Each baseline learns twice: on training rows, for validation; on training and validation, for test."""
-    params, project = stage.params, stage.params.project
+    project = stage.params.project
     data = prepared.load(stage.root)
     learn = problems.part(project.problem, "learn")
     text = modalities.part(project.modality, "classical")

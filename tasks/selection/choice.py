@@ -71,8 +71,8 @@ def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> 
             "full": {
                 "depth": last.depth,
                 "pool": last.pool,
-                "reason": f"All {last.depth} blocks: full fine-tuning rewrites the top blocks, so a probe of the frozen "
-                f"ones does not speak against them; pool {last.pool} has the lower log loss there.",
+                "reason": f"All {last.depth} blocks: full fine-tuning rewrites the top ones, so a probe of them frozen "
+                f"does not speak against them; pool {last.pool} has the lower log loss there.",
             },
         },
     }
@@ -85,8 +85,8 @@ def _scope(rows_per_label: float, full_from: int) -> tuple[str, str]:
             "enough to move every weight."
         )
     return "frozen", (
-        f"frozen: {rows_per_label:.0f} training rows per label are under selection.full_from_rows_per_label {full_from}, "
-        "where a solved head on frozen features beats moving every weight."
+        f"frozen: {rows_per_label:.0f} training rows per label are under selection.full_from_rows_per_label "
+        f"{full_from}, where a solved head on frozen features beats moving every weight."
     )
 
 

@@ -38,20 +38,10 @@ def at_all_depths(backbone: nn.Module, blocks: list[nn.Module], example: dict[st
     with torch.inference_mode(), counter:
         backbone.pooled(example)  # type: ignore[operator]
     total_operations = counter.get_total_flops()
-    names = {id(module): name for name, module in backbone.named_modules()}
-    prefix = type(backbone).__name__
-    per_module = {str(name): sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
-    operations = [
-        next(
-            (
-                v
-                for name, v in per_module.items()
-                if name.endswith(f".{names[id(block)]}") or name == f"{prefix}.{names[id(block)]}"
-            ),
-            0,
-        )
-        for block in blocks
-    ]
+    # The counter names modules from the body it sees called, we from the backbone around it: drop either root.
+    per_module = {str(name).partition(".")[2]: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
+    names = {id(module): name.partition(".")[2] for name, module in backbone.named_modules()}
+    operations = [per_module[names[id(block)]] for block in blocks]
     sizes = [sum(p.numel() for p in block.parameters()) for block in blocks]
     total_size = sum(p.numel() for p in backbone.parameters())
     costs = []

@@ -86,7 +86,7 @@ class TextBackbone(nn.Module):
         return states
 
     def save(self, folder: Path) -> None:
-        self.body.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator, union-attr]
+        self.body.save_pretrained(folder, safe_serialization=True)
 
 
 def find_blocks(body: nn.Module) -> tuple[str, nn.ModuleList]:

@@ -69,7 +69,7 @@ def from_model(folder: Path, params: TextPreparation) -> TextEncoder:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     positions = config.get("max_position_embeddings")
     # RoBERTa and its kin start counting positions after the padding id.
-    offset = config.get("pad_token_id", 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
+    offset = (config.get("pad_token_id") or 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
     limit = min(params.max_tokens, positions - offset) if positions else params.max_tokens
     return TextEncoder(_tokenizer(folder), limit, int(config.get("pad_token_id") or 0))
 

@@ -20,7 +20,7 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """Softmax over the last axis, in float64: (N, K) -> (N, K)."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponents = np.exp(shifted)
-    return exponents / exponents.sum(axis=-1, keepdims=True)
+    return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def answers(logits: np.ndarray, labels: Sequence[str]) -> list[Answer]:

@@ -28,7 +28,7 @@ class SolvedHead:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(N, F) -> (N, K)."""
-        return features @ self.weight.T + self.bias
+        return np.asarray(features @ self.weight.T + self.bias)
 
 
 def solve_head(features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float) -> SolvedHead:

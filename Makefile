@@ -1,0 +1,25 @@
+# What CI calls is what a developer calls.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.PHONY: run test lint bench
+
+run: $(VENV)/ready  ## the demo: four phases, a receipt, a promoted release
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/graft run --promote
+
+test: $(VENV)/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/ready
+	$(BIN)/python -m benchmarks.one_pass
+
+$(VENV)/ready: pyproject.toml requirements.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[demo,dev]'
+	touch $@

@@ -1,0 +1,124 @@
+"""The server as a process: what it imports, how it starts, listens, stops, and how it ends when it cannot start."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from deploy.releases import Releases
+from deploy.service import _listen, _Server, create_app
+from deploy.settings import Settings
+from tasks.errors import InputError
+from tests.bundles import tiny_bundle
+from tests.serving import released
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return released(tmp_path_factory.mktemp("service"))
+
+
+def test_importing_it_loads_no_training_code() -> None:
+    heavy = ["torch", "transformers", "prefect", "dvc", "datasets", "sklearn", "pandas"]
+    code = f"import sys, deploy.service; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@asynccontextmanager
+async def served(**environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.service", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "GRAFT_THREADS": "1", "GRAFT_LISTEN_PORT": "0", **environment},
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def line_with(process: asyncio.subprocess.Process, message: str) -> dict[str, Any]:
+    """The first line of the log with this message."""
+    assert process.stdout
+    while text := await process.stdout.readline():
+        line: dict[str, Any] = json.loads(text)
+        if line["message"] == message:
+            return line
+    raise AssertionError(f"the server ended without saying {message!r}")
+
+
+def test_a_request_that_has_begun_is_finished_when_the_server_is_stopped(releases: Path) -> None:
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(releases)) as process:
+            port = (await line_with(process, "start"))["address"].rpartition(":")[2]
+            assert (await line_with(process, "ready"))["version"] == Releases(releases).current()
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            body = b'{"inputs": ["good"]}'
+            head = ["POST /predict HTTP/1.1", "Host: t", "Connection: close", f"Content-Length: {len(body)}"]
+            writer.write("\r\n".join([*head, "Expect: 100-continue", "", ""]).encode())
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100"), "the server wants the body"
+            process.send_signal(signal.SIGTERM)
+            await line_with(process, "Shutting down")
+            writer.write(body)
+            answer = await reader.read()
+            assert answer.startswith(b"HTTP/1.1 200") and b'"prediction":"good"' in answer
+            writer.close()
+            assert await process.wait() == 0
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+def test_a_signal_makes_it_unready_before_it_stops_listening(releases: Path) -> None:
+    app = create_app(releases, settings=Settings(threads=1))
+    server = _Server(uvicorn.Config(app, log_config=None), app.state.answering)
+    server.handle_exit(signal.SIGTERM, None)
+    assert app.state.answering.draining and server.should_exit and not server.force_exit
+    server.handle_exit(signal.SIGINT, None)
+    assert server.force_exit, "a second Ctrl-C does not wait"
+
+
+def test_a_server_without_its_release_ends_with_a_sentence(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(tmp_path / "none")) as process:
+            _, told = await process.communicate()
+            assert process.returncode == 2
+            assert told.decode().startswith("Alias champion names no release") and told.count(b"\n") == 1
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+def test_a_server_with_a_damaged_release_ends_with_a_sentence(tmp_path: Path) -> None:
+    releases = Releases(tmp_path / "releases")
+    releases.promote(version := releases.add(tiny_bundle(tmp_path / "bundle")), "r", {})
+    (releases.path_of(version) / "card.md").unlink()
+
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(releases.folder)) as process:
+            _, told = await process.communicate()
+            assert process.returncode == 2 and b"card.md" in told and told.count(b"\n") == 1
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+def test_a_port_in_use_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="cannot be opened"):
+        _listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_answers_do_not_wait_for_an_acknowledgement() -> None:
+    with _listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP, "else asyncio leaves Nagle's algorithm on: 40 ms an answer"

@@ -1,0 +1,218 @@
+"""Releases are immutable, and an alias names one of them: promoted, rolled back, refused."""
+
+from __future__ import annotations
+
+import stat
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deploy.releases import Releases
+from tasks.runtime import check_bundle
+from tests.bundles import flip_byte, tiny_bundle, write_manifest
+from tests.releasing import CONTEXT, added, moves, refused
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path / "releases")
+
+
+def test_a_release_is_the_bundle_named_by_its_manifest_and_read_only(releases: Releases, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    version = releases.add(bundle)
+    path = releases.path_of(version)
+    assert version == check_bundle(bundle).version == path.name and check_bundle(path) == check_bundle(bundle)
+    modes = {stat.S_IMODE(file.stat().st_mode) for file in path.rglob("*") if file.is_file()}
+    assert modes == {0o444}
+    assert releases.versions() == [version]
+
+
+def test_adding_again_changes_nothing(releases: Releases, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    before = releases.path_of(releases.add(bundle)).stat()
+    after = releases.path_of(releases.add(bundle)).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+def test_adding_again_restores_a_damaged_release(releases: Releases, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    path = releases.path_of(releases.add(bundle))
+    (path / "model.onnx").unlink()
+    releases.add(bundle)
+    assert check_bundle(path) == check_bundle(bundle)
+
+
+def test_a_damaged_bundle_is_not_added(releases: Releases, tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    flip_byte(bundle / "model.onnx", 9)
+    with refused(r"sha256 of 'model\.onnx'"):
+        releases.add(bundle)
+    assert releases.versions() == []
+
+
+def test_a_bundle_that_changes_while_it_is_copied_is_not_added(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    copy = "deploy.releases.shutil.copyfile"
+
+    def change_first(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        write_manifest(bundle, project="other")
+        target.write_bytes(source.read_bytes())
+
+    monkeypatch.setattr(copy, change_first)
+    with refused("changed while it was copied"):
+        releases.add(bundle)
+    assert releases.versions() == []
+
+
+def test_nothing_is_released_before_the_first_promotion(releases: Releases, tmp_path: Path) -> None:
+    assert (releases.current(), releases.history(), releases.versions()) == (None, [], [])
+    with refused(r"Alias champion names no release .*graft run --promote"):
+        releases.path_of("champion")
+    [version] = added(releases, tmp_path, 1)
+    with refused(f"choose one of {version}"):
+        releases.path_of("champion")
+
+
+def test_promotion_moves_the_alias_and_tells_why(releases: Releases, tmp_path: Path) -> None:
+    first, second = added(releases, tmp_path, 2)
+    releases.promote(first, "the first", CONTEXT)
+    move = releases.promote(second, "two points better", CONTEXT)
+    assert releases.current() == second and releases.path_of() == releases.path_of(second)
+    assert (releases.folder / "aliases/champion").read_text().strip() == second
+    assert (move.version, move.before, move.changed) == (second, first, True)
+    record = releases.history()[-1]
+    when = datetime.fromisoformat(record.pop("when"))
+    assert when.utcoffset() == timedelta(0) and when.microsecond == 0
+    assert record == {
+        "action": "promote",
+        "alias": "champion",
+        "from": first,
+        "to": second,
+        "why": "two points better",
+        "bundle_sha256": check_bundle(releases.path_of(second)).sha256,
+        "context": CONTEXT,
+    }
+
+
+def test_an_alias_is_readable_for_the_user_of_a_server(releases: Releases, tmp_path: Path) -> None:
+    releases.promote(added(releases, tmp_path, 1)[0], "r", CONTEXT)
+    assert stat.S_IMODE((releases.folder / "aliases/champion").stat().st_mode) == 0o644
+
+
+def test_promoting_the_champion_says_so_and_leaves_no_line(releases: Releases, tmp_path: Path) -> None:
+    [version] = added(releases, tmp_path, 1)
+    releases.promote(version, "the first", CONTEXT)
+    again = releases.promote(version, "again", CONTEXT)
+    assert not again.changed and again.sentence == f"champion is {version} already: nothing was changed."
+    assert moves(releases) == [(None, version)]
+
+
+def test_aliases_are_apart(releases: Releases, tmp_path: Path) -> None:
+    first, second = added(releases, tmp_path, 2)
+    releases.promote(first, "r", CONTEXT)
+    releases.promote(second, "r", CONTEXT, alias="challenger")
+    assert (releases.current(), releases.current("challenger")) == (first, second)
+    with refused("history of challenger .* nothing to roll back to"):
+        releases.rollback("r", CONTEXT, alias="challenger")
+
+
+def test_rollbacks_go_further_back_and_not_to_and_fro(releases: Releases, tmp_path: Path) -> None:
+    a, b, c, d = added(releases, tmp_path, 4)
+    for version in (a, b, c):
+        releases.promote(version, "better", CONTEXT)
+    assert releases.rollback("worse in production", CONTEXT).version == b == releases.current()
+    assert releases.rollback("worse as well", CONTEXT).version == a
+    with refused(f"no version before {a}.*nothing to roll back to"):
+        releases.rollback("once more", CONTEXT)
+    releases.promote(d, "mended", CONTEXT)
+    assert releases.rollback("no", CONTEXT).version == a
+    assert moves(releases) == [(None, a), (a, b), (b, c), (c, b), (b, a), (a, d), (d, a)]
+    assert [record["action"] for record in releases.history()][3:5] == ["rollback", "rollback"]
+
+
+def test_rollback_of_a_version_that_was_promoted_twice(releases: Releases, tmp_path: Path) -> None:
+    a, b = added(releases, tmp_path, 2)
+    for version in (a, b, a):
+        releases.promote(version, "r", CONTEXT)
+    assert [releases.rollback("r", CONTEXT).version for _ in range(2)] == [b, a]
+
+
+def test_rollback_of_an_alias_that_was_written_by_hand(releases: Releases, tmp_path: Path) -> None:
+    a, b, c = added(releases, tmp_path, 3)
+    releases.promote(a, "r", CONTEXT)
+    (releases.folder / "aliases/champion").write_text(f"{b}\n")
+    assert releases.current() == b
+    releases.promote(c, "r", CONTEXT)
+    assert moves(releases)[-1] == (b, c)
+    assert [releases.rollback("r", CONTEXT).version for _ in range(2)] == [b, a]
+
+
+def test_rollback_without_a_history(releases: Releases) -> None:
+    with refused("nothing to roll back to: promote another release"):
+        releases.rollback("r", CONTEXT)
+
+
+def test_rollback_to_a_release_that_is_gone(releases: Releases, tmp_path: Path) -> None:
+    a, b = added(releases, tmp_path, 2)
+    for version in (a, b):
+        releases.promote(version, "r", CONTEXT)
+    releases.path_of(a).rename(tmp_path / "gone")
+    with refused(f"There is no release {a} .*choose one of {b}"):
+        releases.rollback("r", CONTEXT)
+    assert releases.current() == b and len(moves(releases)) == 2
+
+
+def test_an_unknown_version_is_refused(releases: Releases, tmp_path: Path) -> None:
+    [version] = added(releases, tmp_path, 1)
+    with refused(f"There is no release 0123456789ab in .*choose one of {version}"):
+        releases.promote("0123456789ab", "r", CONTEXT)
+    assert releases.current() is None and releases.history() == []
+
+
+@pytest.mark.parametrize("name", ["../champion", "a/b", "", "Champion", ".lock", "abcdef012345", "x" * 33])
+def test_a_name_that_can_be_no_alias_is_refused(releases: Releases, tmp_path: Path, name: str) -> None:
+    [version] = added(releases, tmp_path, 1)
+    with refused("neither a version nor an alias"):
+        releases.promote(version, "r", CONTEXT, alias=name)
+
+
+@pytest.mark.parametrize(("name", "part"), [("manifest.json", b"p0"), ("model.onnx", b"e"), ("card.md", b"A")])
+def test_a_damaged_release_is_not_promoted(releases: Releases, tmp_path: Path, name: str, part: bytes) -> None:
+    [version] = added(releases, tmp_path, 1)
+    file = releases.path_of(version) / name
+    file.chmod(0o644)
+    flip_byte(file, file.read_bytes().index(part))
+    with refused(f"Bundle {version}"):
+        releases.promote(version, "r", CONTEXT)
+    assert releases.current() is None
+
+
+def test_a_move_without_a_reason_is_refused(releases: Releases, tmp_path: Path) -> None:
+    with refused("reason is empty"):
+        releases.promote(added(releases, tmp_path, 1)[0], " ", CONTEXT)
+    assert releases.current() is None
+
+
+def test_a_context_that_is_no_json_changes_nothing(releases: Releases, tmp_path: Path) -> None:
+    [version] = added(releases, tmp_path, 1)
+    with pytest.raises(TypeError):
+        releases.promote(version, "r", {"path": Path()})
+    assert releases.current() is None and releases.history() == []
+
+
+def test_an_alias_file_that_holds_no_version_is_told(releases: Releases, tmp_path: Path) -> None:
+    releases.promote(added(releases, tmp_path, 1)[0], "r", CONTEXT)
+    (releases.folder / "aliases/champion").write_bytes(b"\xff")
+    with refused("holds no version: delete it"):
+        releases.current()
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "releases").write_text("a file")
+    with refused("releases cannot be written"):
+        Releases(tmp_path / "releases").add(tiny_bundle(tmp_path / "bundle"))

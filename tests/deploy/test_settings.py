@@ -1,0 +1,40 @@
+"""Settings of a server come from the environment, and a wrong one is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.settings import Settings, ignored_names
+from tasks.errors import InputError
+from tests.serving import is_sentence
+
+
+def test_settings_come_from_the_environment() -> None:
+    environment = {"GRAFT_THREADS": "3", "GRAFT_QUEUE_ROWS": "100", "GRAFT_WAIT_MS": "0.5", "GRAFT_LISTEN_HOST": "::1"}
+    settings = Settings.from_environment(environment)
+    assert (settings.threads, settings.queue_rows, settings.wait_ms, settings.listen_host) == (3, 100, 0.5, "::1")
+    assert (settings.batch_rows, settings.listen_port) == (16, 8000)
+    assert Settings.from_environment({}).threads >= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GRAFT_THREADS", "0"),
+        ("GRAFT_THREADS", "two"),
+        ("GRAFT_QUEUE_ROWS", "63"),
+        ("GRAFT_BATCH_ROWS", "0"),
+        ("GRAFT_WAIT_MS", "nan"),
+        ("GRAFT_STOP_SECONDS", "0"),
+        ("GRAFT_LISTEN_PORT", "65536"),
+    ],
+)
+def test_a_setting_out_of_its_range_is_refused(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is .*{value}.*set it to") as caught:
+        Settings.from_environment({name: value})
+    assert is_sentence(str(caught.value).replace(name, "A"))
+
+
+def test_a_misspelt_setting_does_not_go_unnoticed() -> None:
+    environment = {"GRAFT_QUEUE_ROW": "9", "GRAFT_THREADS": "1", "GRAFT_RELEASE": "champion", "PATH": "/bin"}
+    assert ignored_names(environment) == ["GRAFT_QUEUE_ROW"]

@@ -1,0 +1,52 @@
+"""Params and rows for tests: the repo's own params.yaml with a few leaves changed, and rows with a known split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tasks.params import Params
+from tasks.rows.clean import Clean, Quarantined, Row
+from tasks.rows.split import Split, place, row_id
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def tree(**changes: Any) -> dict[str, Any]:
+    """The repo's params.yaml as a tree; a change names its leaf with __ for the dots."""
+    made: dict[str, Any] = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
+    for path, value in changes.items():
+        *folders, leaf = path.split("__")
+        branch = made
+        for folder in folders:
+            branch = branch[folder]
+        branch[leaf] = value
+    return made
+
+
+def params(**changes: Any) -> Params:
+    """Checked params of `tree`."""
+    return Params.model_validate(tree(**changes))
+
+
+def texts_in(split: Split, test_share: float = 0.25, validation_share: float = 0.15) -> Iterator[str]:
+    """Endless texts whose hash places them in this split."""
+    number = 0
+    while True:
+        number += 1
+        text = f"note number {number} of many"
+        if place(row_id(text), test_share, validation_share) == split:
+            yield text
+
+
+def row(text: str, label: str, split: Split, number: int = 1, file: str = "rows.csv") -> Row:
+    """One usable row."""
+    return Row(row_id(text), file, number, text, label, split)
+
+
+def clean(rows: list[Row], quarantined: list[Quarantined] | None = None, left_out: int = 0) -> Clean:
+    """A validated data set of these rows."""
+    return Clean(rows, quarantined or [], sorted({r.label for r in rows}), left_out)

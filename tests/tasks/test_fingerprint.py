@@ -1,0 +1,150 @@
+"""Hash of the code a stage can reach: what makes it change, and what does not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tasks import fingerprint
+
+HOUSE = Path(__file__).resolve().parents[2]
+STAGES = {
+    "selection": "python -m tasks.selection",
+    "adaptation": "python -m tasks.adaptation",
+    "deployment": "python -m tasks.deployment",
+}
+
+
+def forget() -> None:
+    for function in (fingerprint._imports, fingerprint._tree, fingerprint._hash, fingerprint._version):
+        function.cache_clear()
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A copy of the source that a test may edit."""
+    shutil.copytree(HOUSE / "tasks", tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(fingerprint, "HOUSE", tmp_path)
+    forget()
+    yield tmp_path
+    forget()
+
+
+def hashes() -> dict[str, str]:
+    forget()
+    return {name: fingerprint.of_stage(command) for name, command in STAGES.items()}
+
+
+def edit(house: Path, file: str, old: str, new: str) -> None:
+    path = house / file
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def changed(before: dict[str, str]) -> set[str]:
+    after = hashes()
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
+    before = hashes()
+    edit(house, "tasks/adaptation/loop.py", "STEP_SEEDS = ", "\n\n# another comment\nSTEP_SEEDS = ")
+    edit(house, "tasks/adaptation/loop.py", '"""The one training loop.', '"""Another sentence.')
+    edit(house, "tasks/adaptation/scope/full.py", '"""1 everywhere."""', '"""One everywhere."""')
+    edit(house, "tasks/adaptation/loop.py", '"""What one epoch did; losses in nats per row."""', '"""One epoch."""')
+    assert changed(before) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "stages"),
+    [
+        ("tasks/adaptation/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
+        ("tasks/adaptation/scope/full.py", "return 1.0", "return 0.5", {"adaptation"}),
+        ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", {"selection", "adaptation", "deployment"}),
+        ("tasks/deployment/quantise.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
+        ("tasks/selection/choice.py", "from __future__", "VALUE = 1\nfrom __future__", {"selection"}),
+    ],
+)
+def test_a_changed_line_changes_the_stages_that_reach_it(
+    house: Path, file: str, old: str, new: str, stages: set[str]
+) -> None:
+    before = hashes()
+    edit(house, file, old, new)
+    assert changed(before) == stages
+
+
+def test_closure_of_selection() -> None:
+    own, libraries = fingerprint.closure("tasks.selection")
+    assert {"tasks.selection.__main__", "tasks.selection", "tasks.rows.read", "tasks.rows.split"} <= own
+    assert not [name for name in own if name.startswith(("tasks.adaptation", "tasks.deployment", "tasks.preparation"))]
+    assert {"torch", "numpy", "pyarrow"} <= libraries
+    assert not {"json", "prefect", "dvc", "tasks"} & libraries
+
+
+def test_closure_of_deployment_has_no_other_phase() -> None:
+    own, _ = fingerprint.closure("tasks.deployment")
+    assert "tasks.deployment.export" in own
+    assert not [name for name in own if name.startswith(("tasks.selection", "tasks.adaptation", "tasks.preparation."))]
+
+
+def test_rows_of_registries_are_reached() -> None:
+    own, _ = fingerprint.closure("tasks.adaptation")
+    assert {
+        "tasks.modalities.text.encode",
+        "tasks.modalities.text.backbone",
+        "tasks.problems.classification.learn",
+        "tasks.problems.classification.answer",
+        "tasks.adaptation.scope.frozen",
+        "tasks.adaptation.scope.full",
+    } <= own
+
+
+def test_stage_named_by_a_file_and_not_a_package() -> None:
+    own, _ = fingerprint.closure("tasks.adaptation.control")
+    assert "tasks.adaptation.control" in own and "tasks.adaptation.loop" in own
+    assert "tasks.adaptation.__main__" not in own
+
+
+def test_library_version_changes_only_stages_that_import_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    light, heavy = "python -m tasks.deployment.gate", "python -m tasks.deployment"
+    assert "onnx" in fingerprint.closure("tasks.deployment")[1]
+    assert "onnx" not in fingerprint.closure("tasks.deployment.gate")[1]
+    before = {command: fingerprint.of_stage(command) for command in (light, heavy)}
+    real = fingerprint._version
+    monkeypatch.setattr(fingerprint, "_version", lambda name: "99.0" if name == "onnx" else real(name))
+    assert fingerprint.of_stage(light) == before[light]
+    assert fingerprint.of_stage(heavy) != before[heavy]
+
+
+def test_import_name_and_distribution_name_may_differ() -> None:
+    assert fingerprint._version("sklearn") == fingerprint._version("scikit-learn")
+    assert fingerprint._version("yaml")
+    assert fingerprint._version("no_such_library_here") is None
+
+
+def test_hash_of_the_test_set_appears_when_one_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test.csv").write_text("text,label\nx,a\n")
+    dvc = {"stages": {"code": {"cmd": "x"}, "selection": {"cmd": STAGES["selection"]}}}
+    without = fingerprint.code_yaml(dvc, {"data": {"test": None}}, tmp_path)
+    assert set(without) == {"selection", "test_data"} and without["test_data"] is None
+    named = fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"]
+    assert isinstance(named, str) and len(named) == 64
+    (tmp_path / "test.csv").write_text("text,label\ny,a\n")
+    assert fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"] != named
+    assert fingerprint.code_yaml(dvc, {"data": {"test": "gone.csv"}}, tmp_path)["test_data"] is None
+
+
+def test_write_is_the_same_twice(tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy(HOUSE / name, tmp_path / name)
+    fingerprint.write(tmp_path)
+    first = (tmp_path / "code.yaml").read_bytes()
+    fingerprint.write(tmp_path)
+    assert (tmp_path / "code.yaml").read_bytes() == first
+    stages = yaml.safe_load((HOUSE / "dvc.yaml").read_text())["stages"]
+    assert set(yaml.safe_load(first)) == {*stages, "test_data"} - {"code"}

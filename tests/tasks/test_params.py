@@ -1,0 +1,135 @@
+"""`params.yaml`: every fault is found at once, and each sentence names the leaf and what is accepted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from tasks.errors import InputError
+from tasks.params import Params, leaves, load
+from tests.factories import REPO, tree
+
+
+def faults(folder: Path, content: dict[str, Any] | str | bytes) -> list[str]:
+    path = folder / "params.yaml"
+    if isinstance(content, dict):
+        content = yaml.safe_dump(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as caught:
+        load(path)
+    assert all(sentence.endswith(".") and "params.yaml" in sentence for sentence in caught.value.sentences)
+    return caught.value.sentences
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict) or prefix == "data.where.":
+        return {prefix[:-1]: value}
+    return {path: leaf for key, part in value.items() for path, leaf in flat(part, f"{prefix}{key}.").items()}
+
+
+def test_the_repos_own_params_load_and_never_change() -> None:
+    loaded = load(REPO / "params.yaml")
+    assert (loaded.project.name, loaded.data.where) == ("support-tickets", {"channel": "email"})
+    with pytest.raises(ValidationError):
+        loaded.project.seed = 1  # type: ignore[misc]
+
+
+def test_every_leaf_of_the_repos_params_is_claimed_and_kept() -> None:
+    whole = tree()
+    assert leaves(whole) == flat(whole)
+    assert leaves(Params.model_validate(whole).model_dump()) == flat(whole)
+
+
+def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -> None:
+    content = tree(data__pth="x", resources__thread=1, project__seed=-1)
+    content["selection"]["candidates"][0]["version"] = "1"
+    content["extra"] = 1
+    found = faults(tmp_path, content)
+    assert len(found) == 5
+    text = "\n".join(found)
+    assert "data.pth is not a known key; accepted here: input_column, label_column, max_characters," in text
+    assert "resources.thread is not a known key; accepted here: cache_gb, min_free_disk_gb, threads." in text
+    assert "selection.candidates.0.version is not a known key; accepted here: revision, source." in text
+    assert "extra is not a known key; accepted here: adaptation, data, deployment," in text
+    assert "project.seed: Input should be greater than or equal to 0, not -1." in text
+
+
+def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
+    content = tree()
+    del content["deployment"]["int8"]["max_loss"]
+    (sentence,) = faults(tmp_path, content)
+    assert sentence.startswith("params.yaml: deployment.int8.max_loss is missing; `graft schema`")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value"),
+    [
+        ("data__test_share", 1.0),
+        ("data__min_rows_per_label", 1),
+        ("resources__threads", 0),
+        ("project__name", "Not A Name"),
+        ("project__modality", "audio"),
+        ("preparation__text__max_tokens", 3),
+        ("selection__candidates", []),
+        ("selection__pools", ["max"]),
+        ("adaptation__scope__kind", "lora"),
+        ("adaptation__scope__frozen__inverse_regularisation", [1.0, 0.0]),
+        ("adaptation__scope__full__learning_rates", [0.0]),
+        ("receipt__metric", "auc"),
+        ("receipt__resamples", 99),
+        ("deployment__opset", 24),
+        ("deployment__int8__max_loss", -0.1),
+    ],
+)
+def test_a_value_out_of_range_is_refused_at_its_leaf(tmp_path: Path, leaf: str, value: Any) -> None:
+    (sentence,) = faults(tmp_path, tree(**{leaf: value}))
+    where = leaf.replace("__", ".").removesuffix(".inverse_regularisation")
+    assert sentence.startswith(f"params.yaml: {where}")
+
+
+@pytest.mark.parametrize(
+    ("source", "digits", "expected"),
+    [("package:a", 40, "sha256 of model.safetensors, 64 hex digits"), ("path:a", 40, "sha256"), ("hub:a/b", 64, "40")],
+)
+def test_a_revision_has_the_length_that_its_source_asks_for(
+    tmp_path: Path, source: str, digits: int, expected: str
+) -> None:
+    (sentence,) = faults(tmp_path, tree(selection__candidates=[{"source": source, "revision": "a" * digits}]))
+    assert sentence.startswith(f"params.yaml: selection.candidates.0: the revision of {source} must be")
+    assert expected in sentence
+
+
+def test_a_source_has_a_known_scheme(tmp_path: Path) -> None:
+    (sentence,) = faults(tmp_path, tree(selection__candidates=[{"source": "http://x", "revision": "a" * 64}]))
+    assert "selection.candidates.0.source" in sentence and "package|path|hub" in sentence
+
+
+@pytest.mark.parametrize(("leaf", "value"), [("epochs", 3), ("batch_rows", 32)])
+def test_the_control_is_treated_fairly(tmp_path: Path, leaf: str, value: int) -> None:
+    (sentence,) = faults(tmp_path, tree(**{f"receipt__scratch__{leaf}": value}))
+    assert f"receipt.scratch.{leaf} must" in sentence and f"adaptation.scope.full.{leaf}" in sentence
+
+
+def test_the_test_set_is_another_file_than_the_training_rows(tmp_path: Path) -> None:
+    (sentence,) = faults(tmp_path, tree(data__path="data/a.csv", data__test="./data/a.csv"))
+    assert "data.test must be another file than data.path, or null" in sentence
+
+
+def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
+    (sentence,) = faults(tmp_path, "project:\n  name: [a\n")
+    assert sentence == "params.yaml is not valid YAML in UTF-8 at line 3: correct it there."
+
+
+def test_other_encodings_and_files_without_sections_are_refused(tmp_path: Path) -> None:
+    assert faults(tmp_path, b"project: \xff\xfe")[0].startswith("params.yaml is not valid YAML in UTF-8")
+    for content in ("", "- a\n", "word"):
+        assert "holds no sections" in faults(tmp_path, content)[0]
+
+
+def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no params.yaml in this folder: .* --project"):
+        load(tmp_path / "params.yaml")

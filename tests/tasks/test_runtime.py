@@ -1,0 +1,157 @@
+"""bundle -> answer, on a bundle whose answers are worked out by hand in tests/bundles.py."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from tasks.errors import CrashError, InputError
+from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches
+from tests.bundles import flip_byte, tiny_bundle, write_manifest
+
+
+@pytest.fixture(scope="module")
+def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
+    return Runtime.load(tiny_bundle(tmp_path_factory.mktemp("runtime") / "bundle"), threads=1)
+
+
+def test_answers_are_those_worked_out_by_hand(runtime: Runtime) -> None:
+    predictions = runtime.predict(["good", "bad bad", "good other", "good bad"])
+    np.testing.assert_allclose(predictions.pooled, [[1.0, 0.0], [0.0, 1.0], [0.5, 0.0], [0.5, 0.5]])
+    np.testing.assert_allclose(predictions.logits, [[4, 0], [0, 4], [2, 0], [2, 2]])
+    assert predictions.logits.dtype == predictions.pooled.dtype == np.float32
+    assert [answer.prediction for answer in predictions.answers] == ["good", "bad", "good", "good"]
+    shares = [1 / (1 + math.exp(-margin)) for margin in (4, 4, 2, 0)]
+    assert [answer.probability for answer in predictions.answers] == pytest.approx(shares)
+
+
+def test_version_is_the_manifest(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    before = Runtime.load(bundle, threads=1).version
+    write_manifest(bundle, project="other")
+    assert Runtime.load(bundle, threads=1).version != before
+
+
+def test_another_version_than_the_wanted_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not of 0123456789ab"):
+        Runtime.load(tiny_bundle(tmp_path / "bundle"), threads=1, version="0123456789ab")
+
+
+def test_batches_change_neither_answers_nor_order(runtime: Runtime) -> None:
+    texts = ["good " * (length * 7 % 13 + 1) + "other " * (length % 5) for length in range(50)]
+    alone = [runtime.predict([text]).logits[0] for text in texts]
+    for batch_rows in (1, 3, 32):
+        np.testing.assert_allclose(runtime.predict(texts, batch_rows).logits, alone, rtol=1e-6)
+
+
+def test_batches_keep_within_rows_and_memory() -> None:
+    lengths = [512, 3, 512, 512, 128, 9, 2000] + [128] * 40
+    batches = length_batches(lengths, batch_rows=32)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    for batch in batches:
+        longest = max(lengths[row] for row in batch)
+        assert len(batch) <= 32
+        assert len(batch) == 1 or len(batch) * longest**2 <= MAX_ROWS_TIMES_LENGTH_SQUARED
+    flat = [lengths[row] for batch in batches for row in batch]
+    assert flat == sorted(lengths)
+    assert [len(batch) for batch in length_batches([512] * 4, 32)] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("example", "reason"),
+    [
+        ("", "is empty"),
+        (" \n\t", "is empty"),
+        (3, "is not a string"),
+        (None, "is not a string"),
+        ("secret" * 40, "has 240 characters, over the limit of 200"),
+        ("secret \ud800", "surrogate"),
+    ],
+)
+def test_an_unusable_example_is_named_and_never_echoed(runtime: Runtime, example: Any, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        runtime.predict(["good", example])
+    assert str(caught.value).startswith("Example 2 ") and reason in str(caught.value)
+    assert "secret" not in str(caught.value) and str(caught.value).endswith(".")
+
+
+def test_the_longest_allowed_example_is_answered(runtime: Runtime) -> None:
+    assert len(runtime.predict(["x" * 200]).answers) == 1
+
+
+def test_no_example_is_refused(runtime: Runtime) -> None:
+    with pytest.raises(InputError, match="nothing to answer"):
+        runtime.predict([])
+
+
+def test_a_logit_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
+    head = np.array([[np.inf, 0], [0, 4]], dtype=np.float32)
+    runtime = Runtime.load(tiny_bundle(tmp_path / "bundle", head), threads=1)
+    with pytest.raises(CrashError, match=f"{runtime.version}.*not finite"):
+        runtime.predict(["good"])
+
+
+def test_a_damaged_bundle_never_reaches_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    flip_byte(bundle / "card.md", 0)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_, **__: pytest.fail("the graph was opened"))
+    with pytest.raises(InputError, match=r"card\.md"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_threads_reach_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[onnxruntime.SessionOptions] = []
+    session = onnxruntime.InferenceSession
+
+    def remember(path: str, options: onnxruntime.SessionOptions, **more: Any) -> Any:
+        seen.append(options)
+        return session(path, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", remember)
+    Runtime.load(tiny_bundle(tmp_path / "bundle"), threads=2)
+    [options] = seen
+    assert (options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level) == (2, 1, 3)
+    assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    assert not options.enable_mem_pattern
+
+
+def test_a_graph_that_is_none_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    (bundle / "model.onnx").write_bytes(b"no graph")
+    write_manifest(bundle)
+    with pytest.raises(InputError, match=r"ONNX Runtime cannot load model\.onnx"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_a_bundle_without_its_encoder_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    (bundle / "encoder/encoder.json").unlink()
+    write_manifest(bundle)
+    with pytest.raises(InputError, match="its encoder cannot be loaded"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_labels_and_logits_must_fit(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="2 logits for 3 labels"):
+        Runtime.load(tiny_bundle(tmp_path / "bundle", labels=["a", "b", "c"]), threads=1)
+
+
+@pytest.mark.parametrize(("renamed", "reason"), [("attention_mask", "wants"), ("pooled", "answers")])
+def test_a_graph_with_other_inputs_or_outputs_is_refused(tmp_path: Path, renamed: str, reason: str) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle", rename={renamed: "else"})
+    with pytest.raises(InputError, match=rf"model\.onnx {reason}.*'else'"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_importing_it_loads_nothing_heavy() -> None:
+    heavy = ["torch", "transformers", "prefect", "dvc", "pydantic", "onnxruntime", "pyarrow"]
+    code = f"import sys, tasks.runtime, tasks.modalities.text.encode; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,122 @@
+"""Weights are used only when their content is the pinned one, and never as pickle or code."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from tasks.errors import InputError
+from tasks.params import Candidate
+from tasks.weights import resolve, snapshot_files
+
+WEIGHTS = b"not really tensors"
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+COMMIT = "c" * 40
+
+
+def model_folder(folder: Path, without: str = "") -> Path:
+    folder.mkdir(parents=True)
+    for name, content in {"config.json": b"{}", "model.safetensors": WEIGHTS}.items():
+        if name != without:
+            (folder / name).write_bytes(content)
+    return folder
+
+
+def install(site: Path, name: str, files: list[str]) -> None:
+    info = site / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def refusal(source: str, root: Path, revision: str = SHA256) -> str:
+    with pytest.raises(InputError) as caught:
+        resolve(Candidate(source=source, revision=revision), root)
+    (sentence,) = caught.value.sentences
+    return sentence
+
+
+def test_a_path_counts_from_the_project(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "models/one")
+    assert resolve(Candidate(source="path:models/one", revision=SHA256), tmp_path) == folder
+
+
+def test_a_package_is_found_where_its_weights_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = model_folder(tmp_path / "graft_tiny/model")
+    install(tmp_path, "graft-tiny", ["graft_tiny/__init__.py", "graft_tiny/model/model.safetensors"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert resolve(Candidate(source="package:graft-tiny", revision=SHA256), tmp_path) == folder
+
+
+def test_another_content_than_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    model_folder(tmp_path / "m")
+    sentence = refusal("path:m", tmp_path, "0" * 64)
+    assert SHA256[:12] in sentence and "params.yaml pins 000000000000" in sentence and "restore the file" in sentence
+
+
+@pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
+def test_a_folder_without_config_or_safetensors_is_refused(tmp_path: Path, missing: str) -> None:
+    model_folder(tmp_path / "m", without=missing)
+    sentence = refusal("path:m", tmp_path)
+    assert sentence.startswith(f"path:m holds no {missing}:") and "safe_serialization=True" in sentence
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    assert refusal("path:nowhere", tmp_path).startswith("There is no model folder nowhere: correct")
+
+
+def test_a_missing_package_is_refused(tmp_path: Path) -> None:
+    assert "graft-no-such is not installed: add it" in refusal("package:graft-no-such", tmp_path)
+
+
+def test_a_package_without_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model_folder(tmp_path / "graft_bare", without="config.json")
+    install(tmp_path, "graft-bare", ["graft_bare/model.safetensors"])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "carries no folder with config.json and model.safetensors" in refusal("package:graft-bare", tmp_path)
+
+
+def test_offline_a_hub_model_that_is_not_cached_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    sentence = refusal("hub:owner/name", tmp_path, COMMIT)
+    assert sentence == (
+        "hub:owner/name at cccccccccccc… is not in the local hub cache and HF_HUB_OFFLINE is 1: unset it or use a path."
+    )
+
+
+def test_a_failed_download_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(*_: object, local_files_only: bool = False, **__: object) -> str:
+        raise LocalEntryNotFoundError("not cached") if local_files_only else ConnectionError("no route")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    sentence = refusal("hub:owner/name", tmp_path, COMMIT)
+    assert "could not be downloaded (ConnectionError): check the name" in sentence
+
+
+def test_a_cached_hub_model_needs_no_network_and_takes_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = model_folder(tmp_path / "cached")
+    asked: list[dict[str, object]] = []
+
+    def snapshot_download(name: str, **options: object) -> str:
+        asked.append({"name": name} | options)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert resolve(Candidate(source="hub:owner/name", revision=COMMIT), tmp_path) == folder
+    (options,) = asked
+    assert (options["revision"], options["local_files_only"]) == (COMMIT, True)
+    assert options["allow_patterns"] == ["*.json", "*.txt", "*.safetensors", "*.model"]
+
+
+def test_a_snapshot_leaves_out_pickle_code_and_folders(tmp_path: Path) -> None:
+    kept = ["config.json", "model.safetensors", "spiece.model", "vocab.txt"]
+    for name in [*kept, "pytorch_model.bin", "model.pt", "weights.pkl", "modeling.py", "model.onnx", "README.md"]:
+        (tmp_path / name).touch()
+    (tmp_path / "sub.json").mkdir()
+    assert [path.name for path in snapshot_files(tmp_path)] == kept

@@ -1,0 +1,291 @@
+"""The house rules of the design, read off the source. Every message says the way out."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+HOUSE = Path(__file__).resolve().parents[1]
+PACKAGES = ("flows", "tasks", "deploy")
+SOURCES = sorted(path for package in PACKAGES for path in (HOUSE / package).rglob("*.py"))
+PHASES = ("selection", "preparation", "adaptation", "deployment")
+DVC = yaml.safe_load((HOUSE / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+PARAMS_TEXT = (HOUSE / "params.yaml").read_text(encoding="utf-8")
+PARAMS = yaml.safe_load(PARAMS_TEXT)
+
+FROM_FLOWS = {"phases", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params", "artifacts", "errors"}
+FROM_DEPLOY = {"runtime", "manifest", "artifacts", "errors"}
+# Names that shadow a library or a module of the standard library for whoever runs a file by its path.
+LIBRARIES = {
+    "datasets", "torch", "transformers", "tokenizers", "tokenize", "prefect", "dvc", "onnx", "onnxruntime", "sklearn",
+    "numpy", "pandas", "pyarrow", "pydantic", "yaml", "typer", "rich", "fastapi", "uvicorn", "safetensors",
+    "accelerate", "evaluate", "peft", "ray", "timm", "httpx", "evidently",
+}  # fmt: skip
+# Each row of a registry, with the test that covers it; paths count from tests/.
+ROWS = {
+    "tasks.modalities.MODALITIES": {"text": "tasks/modalities/test_text.py"},
+    "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
+    "tasks.adaptation.scope.SCOPES": {k: "tasks/adaptation/test_loop.py" for k in ("frozen", "full")},
+    "tasks.weights.SOURCES": {k: "tasks/test_weights.py" for k in ("package", "path", "hub")},
+    "tasks.rows.read.READERS": {k: "tasks/rows" for k in (".csv", ".jsonl", ".parquet")},
+}
+HEAVY = ["torch", "transformers", "prefect", "dvc"]
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in SOURCES}
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names this file imports, `from a import b` as a.b where that is a module of ours, else as a."""
+    found: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: write the import absolutely"
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in MODULES else str(node.module) for name in names}
+    return found
+
+
+IMPORTS = {name: imports(path) for name, path in MODULES.items()}
+
+
+def top(name: str) -> str:
+    return name.split(".")[0]
+
+
+def room(name: str) -> str:
+    """`tasks.rows.read` -> `rows`."""
+    return name.split(".")[1] if "." in name else ""
+
+
+def test_flows_import_only_the_doors_of_tasks() -> None:
+    wrong = [
+        f"{name} imports {used}"
+        for name, all_used in IMPORTS.items()
+        for used in all_used
+        if top(name) == "flows" and top(used) == "tasks" and room(used) not in FROM_FLOWS | {"stage"}
+    ]
+    assert not wrong, f"{wrong}: a flow says when, not what. Put the work behind one of {sorted(FROM_FLOWS)}."
+
+
+def test_flows_take_only_refused_write_from_stage() -> None:
+    taken = {
+        alias.name
+        for name, path in MODULES.items()
+        if top(name) == "flows"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.module == "tasks.stage"
+        for alias in node.names
+    }
+    assert taken <= {"refused_write"}, f"flows import {taken} from tasks.stage: stages are DVC's to run."
+
+
+def test_phases_never_import_each_other() -> None:
+    wrong = [
+        f"{name} imports {used}"
+        for name, all_used in IMPORTS.items()
+        for used in all_used
+        if top(name) == "tasks" and top(used) == "tasks" and room(used) in PHASES and room(used) != room(name)
+    ]
+    assert not wrong, f"{wrong}: phases meet in data/. Move what two need below them, under a noun of its own."
+
+
+def test_deploy_imports_only_the_runtime_side_of_tasks() -> None:
+    wrong = [
+        f"{name} imports {used}"
+        for name, all_used in IMPORTS.items()
+        for used in all_used
+        if top(name) == "deploy" and top(used) == "tasks" and room(used) not in FROM_DEPLOY
+    ]
+    assert not wrong, f"{wrong}: the server knows {sorted(FROM_DEPLOY)} alone, so that its image stays small."
+
+
+def test_nobody_below_imports_flows_or_deploy() -> None:
+    wrong = [f"{n} imports {u}" for n, all_used in IMPORTS.items() for u in all_used if top(n) != "flows" == top(u)]
+    wrong += [
+        f"{n} imports {u}"
+        for n, all_used in IMPORTS.items()
+        for u in all_used
+        if (top(n), top(u)) == ("tasks", "deploy")
+    ]
+    assert not wrong, f"{wrong}: imports flow down, flows -> deploy -> tasks. Move the shared part into tasks."
+
+
+@pytest.mark.parametrize(
+    ("library", "allowed"), [("prefect", ("tasks.phases", "flows")), ("dvc", ("tasks.reproduce",))]
+)
+def test_one_module_knows_the_framework(library: str, allowed: tuple[str, ...]) -> None:
+    wrong = [
+        name
+        for name, used in IMPORTS.items()
+        if library in map(top, used) and not any(name == a or (a == "flows" and top(name) == a) for a in allowed)
+    ]
+    assert not wrong, f"{wrong} import {library}: only {allowed} may, so that the framework can be replaced."
+
+
+@pytest.mark.parametrize(
+    ("modules", "forbidden"),
+    [
+        ("deploy.service, tasks.runtime", HEAVY),
+        ("flows.commands", [*HEAVY, "pyarrow", "onnxruntime", "sklearn"]),
+    ],
+)
+def test_imports_stay_light(modules: str, forbidden: list[str]) -> None:
+    code = f"import sys, {modules}; print(*[m for m in {forbidden} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=HOUSE, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [], f"importing {modules} loads {done.stdout.strip()}: import it inside the function."
+
+
+def test_order_of_the_flow_is_a_topological_order_of_the_stages() -> None:
+    body = tree(HOUSE / "flows/transfer.py").body
+    order = next(n.value for n in body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ORDER")
+    names = [ast.unparse(item).removeprefix("phases.") for item in order.elts]  # type: ignore[attr-defined]
+    assert sorted(names) == sorted(PHASES), f"ORDER has {names}, the phases are {PHASES}"
+    made = {out: name for name, stage in DVC.items() for out in outputs(stage)}
+    for name, stage in DVC.items():
+        for dep in stage.get("deps", []):
+            if dep in made:
+                before, after = phase(made[dep]), phase(name)
+                assert names.index(before) <= names.index(after), (
+                    f"stage {name} needs {dep} of {made[dep]}, but ORDER runs {after} before {before}: reorder it."
+                )
+
+
+def phase(stage: str) -> str:
+    return stage.split("_")[0]
+
+
+def entries(stage: dict[str, Any]) -> list[Any]:
+    return [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, [])]
+
+
+def outputs(stage: dict[str, Any]) -> list[str]:
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries(stage)]
+
+
+@pytest.mark.parametrize("name", DVC)
+def test_stage_runs_a_module_and_keeps_its_outputs(name: str) -> None:
+    stage = DVC[name]
+    words = stage["cmd"].split()
+    assert words[:2] == ["python", "-m"] and len(words) == 3, f"{name}: cmd must be `python -m MODULE`: {stage['cmd']}"
+    assert importlib.util.find_spec(words[2]), f"{name}: there is no module {words[2]}; correct cmd."
+    assert name == "code" or phase(name) in PHASES, f"{name}: start its name with one of {PHASES}."
+    for entry in entries(stage):
+        settings = next(iter(entry.values())) if isinstance(entry, dict) else {}
+        assert settings.get("persist") is True, (
+            f"{name}: {entry} lacks `persist: true`. Without it DVC deletes the last good output before the stage "
+            "starts, and a refused run leaves nothing."
+        )
+
+
+def test_no_output_is_made_twice() -> None:
+    every = [out for stage in DVC.values() for out in outputs(stage)]
+    assert len(every) == len(set(every)), f"made by two stages: {sorted(o for o in every if every.count(o) > 1)}"
+
+
+def claimed() -> set[str]:
+    return {entry for stage in DVC.values() for entry in stage.get("params", []) if isinstance(entry, str)}
+
+
+def test_every_leaf_of_params_is_a_dependency_of_a_stage() -> None:
+    from tasks.params import leaves
+
+    templated = {"data.path"}  # ${data.path} is a dep as well
+    names = claimed() | templated
+    lost = [leaf for leaf in leaves(PARAMS) if not any(leaf == n or leaf.startswith(f"{n}.") for n in names)]
+    assert not lost, (
+        f"{lost}: no stage would rerun when these change. Name them in params of the stages that read them."
+    )
+
+
+def test_every_params_entry_of_a_stage_exists() -> None:
+    for name in claimed():
+        value: Any = PARAMS
+        for part in name.split("."):
+            assert isinstance(value, dict) and part in value, f"dvc.yaml names {name}, params.yaml has no such key."
+            value = value[part]
+
+
+def test_code_hash_of_each_stage_is_its_own() -> None:
+    for name, stage in DVC.items():
+        keys = [key for e in stage.get("params", []) if isinstance(e, dict) for key in e["code.yaml"]]
+        assert name == "code" or name in keys, f"{name}: add `code.yaml: [{name}]`, or new code leaves it fresh."
+        assert set(keys) <= {name, "test_data"}, f"{name} depends on the code of another stage: {keys}"
+
+
+def test_lists_in_params_are_in_block_style() -> None:
+    flow = [
+        event.start_mark.line + 1
+        for event in yaml.parse(PARAMS_TEXT)
+        if isinstance(event, yaml.SequenceStartEvent) and event.flow_style
+    ]
+    assert not flow, f"params.yaml lines {flow}: one item a line, or a diff of an experiment hides what changed."
+
+
+def test_names_of_modules() -> None:
+    wrong = [f"{p.relative_to(HOUSE)}" for p in SOURCES if p.stem in LIBRARIES or p.stem in sys.stdlib_module_names]
+    wrong = [path for path in wrong if not path.endswith(("__init__.py", "__main__.py"))]
+    assert not wrong, f"{wrong} are named like a library or a stdlib module: pick a noun of the field."
+    vague = [p.name for p in SOURCES if p.stem.lower() in {"utils", "util", "helpers", "helper", "common", "misc"}]
+    assert not vague, f"{vague} say nothing: name a file by what it holds."
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_sizes(path: Path) -> None:
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= 300, f"{name_of(path)} has {lines} lines, the limit is 300: split it by what it knows."
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            size = (node.end_lineno or 0) - node.lineno + 1
+            assert size <= 60, f"{name_of(path)}.{node.name} has {size} lines, the limit is 60: name its parts."
+
+
+def test_packages_are_listed_by_name() -> None:
+    project = tomllib.loads((HOUSE / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    on_disk = {name_of(path) for path in SOURCES if path.name == "__init__.py"}
+    assert listed == on_disk, f"pyproject.toml and the folders differ in {sorted(listed ^ on_disk)}: list or remove."
+    bare = [p.relative_to(HOUSE) for p in SOURCES if name_of(p.parent / "__init__.py") not in on_disk]
+    assert not bare, f"{bare} lie in a folder without __init__.py: an install would leave them out."
+
+
+@pytest.mark.parametrize("registry", ROWS)
+def test_every_row_of_a_registry_has_a_test(registry: str) -> None:
+    module, _, name = registry.rpartition(".")
+    rows = getattr(importlib.import_module(module), name)
+    assert set(rows) == set(ROWS[registry]), (
+        f"{registry}: rows without a test or tests without a row. Add to ROWS here."
+    )
+
+
+def test_nothing_loads_code_with_data() -> None:
+    wrong = []
+    for name, path in MODULES.items():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.keyword) and node.arg == "trust_remote_code" and ast.unparse(node.value) != "False":
+                wrong.append(f"{name}:{node.value.lineno} trust_remote_code={ast.unparse(node.value)}")
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in {
+                "pickle.load", "pickle.loads", "torch.load", "joblib.load", "eval", "exec",
+            }:  # fmt: skip
+                wrong.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
+        wrong += [f"{name} imports {used}" for used in IMPORTS[name] if used in {"pickle", "joblib", "dill"}]
+    assert not wrong, f"{wrong}: a file could run code here. Use safetensors, JSON or Arrow."
