@@ -25,6 +25,8 @@ from tasks.weights import resolve
 PHASES = ("selection", "preparation", "adaptation", "deployment")
 CODE = "code"
 KEPT_LINES = 40
+# What dvc advises a person at a prompt to do next.
+ADVICE = re.compile(r"^(To (track|enable)|\s+(git add|dvc config)|Use `dvc push`|(Generating|Updating) lock file|> )")
 RAN = re.compile(r"^Running stage '([^']+)'")
 
 
@@ -188,7 +190,7 @@ def _dvc(arguments: list[str], root: Path, log: Callable[[str], None]) -> tuple[
         for line in process.stdout:
             text = line.rstrip()
             (ran if RAN.match(text) else kept).append(text)
-            if text:
+            if text and not ADVICE.match(text):
                 log(text)
         return process.wait(), ran + list(kept)
     except BaseException as error:

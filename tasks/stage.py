@@ -134,10 +134,7 @@ def fix_randomness(params: Params) -> None:
     from threadpoolctl import threadpool_limits
 
     threads, seed = params.resources.threads, params.project.seed
-    if not any(candidate.source.startswith("hub:") for candidate in params.selection.candidates):
-        os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[variable] = str(threads)
     threadpool_limits(threads)

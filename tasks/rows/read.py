@@ -77,7 +77,7 @@ def read(path: Path, data: Data) -> RawRows:
     return RawRows(
         numbers=numbers.filter(kept).to_pylist(),
         inputs=_examples(chosen.column(data.input_column), path, data.input_column),
-        labels=[None if value is None else str(value) for value in chosen.column(data.label_column).to_pylist()],
+        labels=[_label(value) for value in chosen.column(data.label_column).to_pylist()],
         left_out=table.num_rows - chosen.num_rows,
     )
 
@@ -133,6 +133,11 @@ def _examples(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None
     if filled and all(_is_number(value) for value in filled[:SAMPLE_ROWS]):
         raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
     return values
+
+
+def _label(value: object) -> str | None:
+    """JSONL and Parquet have booleans where CSV has their names: one label, one form."""
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _is_number(value: str) -> bool:

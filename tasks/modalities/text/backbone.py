@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModel
+from transformers.utils import logging
 
 from tasks.errors import InputError
+
+logging.disable_progress_bar()
 
 Inputs = dict[str, torch.Tensor]
 # Where encoder families keep a norm that runs once, after the last block.
@@ -86,7 +89,7 @@ class TextBackbone(nn.Module):
         return states
 
     def save(self, folder: Path) -> None:
-        self.body.save_pretrained(folder, safe_serialization=True)
+        self.body.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
 
 
 def find_blocks(body: nn.Module) -> tuple[str, nn.ModuleList]:

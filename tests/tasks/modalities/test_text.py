@@ -1,0 +1,211 @@
+"""Text: cutting five families of encoders by depth, and one encoder for training and serving."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+from tasks.errors import InputError
+from tasks.modalities.text import backbone as backbones
+from tasks.modalities.text import classical, encode
+from tasks.params import TextPreparation
+
+BLOCKS, WIDTH, POSITIONS = 3, 16, 24
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+WORDS = {word: i for i, word in enumerate([*SPECIAL, *"abcdefghij"])}
+TEXTS = ["a b c", "d", "e f g h i j a b", "zzz"]
+SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": BLOCKS, "num_attention_heads": 2, "intermediate_size": 32}
+SIZES = {"vocab_size": len(WORDS), "max_position_embeddings": POSITIONS, "pad_token_id": 0}
+FAMILIES = {
+    "BertModel": SHAPE,
+    "DistilBertModel": {"dim": WIDTH, "n_layers": BLOCKS, "n_heads": 2, "hidden_dim": 32},
+    "RobertaModel": SHAPE,
+    "ModernBertModel": SHAPE | dict.fromkeys(["cls_token_id", "bos_token_id"], 2) | {"sep_token_id": 3, "eos_token_id": 3},
+    "MPNetModel": SHAPE,
+}
+
+
+def tokenizer() -> Tokenizer:
+    made = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
+    made.pre_tokenizer = Whitespace()
+    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return made
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random model of each family."""
+    import transformers
+
+    root = tmp_path_factory.mktemp("models")
+    for name, shape in FAMILIES.items():
+        torch.manual_seed(0)
+        config = getattr(transformers, name.replace("Model", "Config"))(**SIZES, **shape)
+        getattr(transformers, name)(config).save_pretrained(root / name)
+        tokenizer().save(str(root / name / "tokenizer.json"))
+    return root
+
+
+@pytest.fixture
+def folder(models: Path, tmp_path: Path) -> Path:
+    """A BERT that a test may break."""
+    return Path(shutil.copytree(models / "BertModel", tmp_path / "model"))
+
+
+def inputs(folder: Path) -> dict[str, torch.Tensor]:
+    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    return {name: torch.from_numpy(values) for name, values in encoder.collate(encoder.encode(TEXTS)).items()}
+
+
+@pytest.mark.parametrize("pool", ["mean", "first"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_feature_at_a_depth_is_that_of_a_model_cut_there(models: Path, family: str, pool: str) -> None:
+    batch = inputs(models / family)
+    with torch.inference_mode():
+        whole = backbones.load(models / family)
+        every = whole.pooled_at_all_depths(batch, ["mean", "first"])
+        assert set(every) == {(depth, p) for depth in range(BLOCKS + 1) for p in ("mean", "first")}
+        for depth in range(BLOCKS + 1):
+            cut = backbones.load(models / family, depth, pool)
+            assert (cut.depth, cut.width, len(cut.blocks), cut.training) == (depth, WIDTH, depth, False)
+            torch.testing.assert_close(every[depth, pool], cut.pooled(batch), rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(every[0, pool], every[BLOCKS, pool], atol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_saved_cut_is_read_again(models: Path, family: str, tmp_path: Path) -> None:
+    batch = inputs(models / family)
+    with torch.inference_mode():
+        cut = backbones.load(models / family, 2, "first")
+        cut.save(tmp_path / "cut")
+        again = backbones.load(tmp_path / "cut", 2, "first")
+        torch.testing.assert_close(again.pooled(batch), cut.pooled(batch), rtol=0, atol=0)
+    assert {"config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "cut").iterdir()}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_padding_changes_no_feature(models: Path, family: str) -> None:
+    encoder = encode.from_model(models / family, TextPreparation(max_tokens=16))
+    model = backbones.load(models / family)
+    batch = inputs(models / family)
+    with torch.inference_mode():
+        together = model.pooled(batch)
+        for i, row in enumerate(encoder.encode(TEXTS)):
+            alone = {name: torch.from_numpy(values) for name, values in encoder.collate([row]).items()}
+            torch.testing.assert_close(model.pooled(alone)[0], together[i], rtol=1e-4, atol=1e-5)
+
+
+def test_from_scratch_has_the_shape_and_other_weights(models: Path) -> None:
+    folder, batch = models / "BertModel", inputs(models / "BertModel")
+    made = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        made.append(backbones.from_scratch(folder, 2).eval())
+    with torch.inference_mode():
+        one, same, other, trained = (b.pooled(batch) for b in (*made, backbones.load(folder, 2)))
+    assert torch.equal(one, same) and not torch.allclose(one, other) and not torch.allclose(one, trained)
+    assert one.shape == trained.shape
+
+
+@pytest.mark.parametrize("depth", [4, 99, -1])
+def test_depth_that_is_not_there(folder: Path, depth: int) -> None:
+    with pytest.raises(InputError, match="has 3 blocks"):
+        backbones.load(folder, depth)
+
+
+def test_pools_by_hand() -> None:
+    hidden = torch.tensor([[[1.0, 2.0], [3.0, 6.0], [90.0, 90.0]]])
+    mask = torch.tensor([[1, 1, 0]])
+    assert backbones.mean_pool(hidden, mask).tolist() == [[2.0, 4.0]]
+    assert backbones.first_pool(hidden, mask).tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("broken", ["config.json", "model.safetensors"])
+def test_broken_model_is_refused(folder: Path, broken: str) -> None:
+    (folder / broken).unlink()
+    with pytest.raises(InputError, match="cannot be loaded"):
+        backbones.load(folder)
+
+
+def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
+    mark = folder.parent / "ran"
+    (folder / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: ...\nclass Config: ...\n")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Config"}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert type(backbones.load(folder).body).__name__ == "BertModel"
+    assert not mark.exists()
+
+
+def test_encoding_pads_and_masks(folder: Path) -> None:
+    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    encoded = encoder.encode(["a b", "zzz", ""])
+    assert [row["input_ids"].tolist() for row in encoded] == [[2, 4, 5, 3], [2, 1, 3], [2, 3]]
+    batch = encoder.collate(encoded)
+    assert set(batch) == set(encoder.inputs)
+    assert batch["input_ids"].tolist() == [[2, 4, 5, 3], [2, 1, 3, 0], [2, 3, 0, 0]]
+    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]
+    assert batch["input_ids"].dtype == batch["attention_mask"].dtype == np.int64
+
+
+def test_truncation_is_counted(folder: Path) -> None:
+    encoder = encode.from_model(folder, TextPreparation(max_tokens=5))
+    texts = ["a b c", "a b c d", "a b c d e f g"]
+    assert [len(row["input_ids"]) for row in encoder.encode(texts)] == [5, 5, 5]
+    assert encoder.truncated(texts) == 2
+    assert encoder.encode(["a b c d"])[0]["input_ids"].tolist() == [2, 4, 5, 6, 3]
+
+
+@pytest.mark.parametrize(
+    ("family", "limit"), [("BertModel", POSITIONS), ("RobertaModel", POSITIONS - 1), ("MPNetModel", POSITIONS - 1)]
+)
+def test_positions_of_the_model_bound_the_length(models: Path, family: str, limit: int) -> None:
+    encoder = encode.from_model(models / family, TextPreparation(max_tokens=8192))
+    assert encoder.max_tokens == limit
+    batch = encoder.collate(encoder.encode(["a " * 100]))
+    assert batch["input_ids"].shape == (1, limit)
+    with torch.inference_mode():
+        backbones.load(models / family).pooled({name: torch.from_numpy(values) for name, values in batch.items()})
+
+
+def test_bundle_encodes_like_the_model(folder: Path, tmp_path: Path) -> None:
+    first = encode.from_model(folder, TextPreparation(max_tokens=6))
+    first.save(tmp_path / "encoder")
+    second = encode.from_bundle(tmp_path / "encoder")
+    for a, b in zip(first.encode(TEXTS), second.encode(TEXTS), strict=True):
+        np.testing.assert_array_equal(a["input_ids"], b["input_ids"])
+    assert (second.max_tokens, second.pad_id) == (6, 0)
+
+
+def test_padding_and_truncation_of_the_tokenizer_file_are_replaced(folder: Path) -> None:
+    own = tokenizer()
+    own.enable_padding(length=64)
+    own.enable_truncation(3)
+    own.save(str(folder / "tokenizer.json"))
+    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    assert len(encoder.encode(["a b c d"])[0]["input_ids"]) == 6
+
+
+def test_missing_and_broken_tokenizer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        encode.from_model(folder, TextPreparation(max_tokens=16))
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=r"holds no tokenizer\.json"):
+        encode.from_model(folder, TextPreparation(max_tokens=16))
+
+
+def test_classical_features_are_words_and_pairs() -> None:
+    vectoriser = classical.vectoriser()
+    matrix = vectoriser.fit_transform(["café late", "cafe early"])
+    assert matrix.shape == (2, 5)
+    assert set(vectoriser.get_feature_names_out()) == {"cafe", "late", "early", "cafe late", "cafe early"}

@@ -1,0 +1,138 @@
+"""Every row is either used or quarantined with its reason, and no content crosses the split."""
+
+from __future__ import annotations
+
+import csv
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import InputError
+from tasks.rows.clean import Clean, load
+from tests.factories import params, texts_in
+
+Pairs = list[tuple[str, str]]
+TRAIN, VALIDATION, TEST = (list(islice(texts_in(split), 12)) for split in ("train", "validation", "test"))
+
+
+def usable() -> Pairs:
+    """Six training, two validation and two test rows, half of them a, half b."""
+    return [(text, "ab"[i % 2]) for i, text in enumerate([*TRAIN[:6], *VALIDATION[:2], *TEST[:2]])]
+
+
+def loaded(folder: Path, rows: Pairs, test: Pairs | None = None, **changes: Any) -> Clean:
+    for name, content in (("rows.csv", rows), ("own.csv", test or [])):
+        with (folder / name).open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("text", "label"), *content])
+    settings = {"path": "rows.csv", "test": "own.csv" if test else None, "where": {}, "min_rows_per_label": 2}
+    return load(folder, params(**{f"data__{name}": value for name, value in (settings | changes).items()}).data)
+
+
+def refusal(folder: Path, rows: Pairs, test: Pairs | None = None, **changes: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        loaded(folder, rows, test, **changes)
+    (sentence,) = caught.value.sentences
+    return sentence
+
+
+def reasons(found: Clean) -> dict[int, str]:
+    return {fault.number: fault.reason for fault in found.quarantined}
+
+
+def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
+    found = loaded(tmp_path, usable())
+    assert [row.number for row in found.rows] == list(range(1, 11))
+    assert [row.split for row in found.rows] == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+    assert (found.labels, found.quarantined, found.left_out) == (["a", "b"], [], 0)
+    assert [row.number for row in found.of("validation", "test")] == [7, 8, 9, 10]
+
+
+@pytest.mark.parametrize(
+    ("text", "label", "reason"),
+    [
+        ("   ", "a", "empty example"),
+        ("", "a", "empty example"),
+        ("some words", " ", "empty label"),
+        ("some words", "", "empty label"),
+        ("w" * 41, "a", "longer than data.max_characters 40"),
+        ("schÃ¶n", "a", "broken encoding (UTF-8 read as another)"),
+        ("itâ€™s", "a", "broken encoding (UTF-8 read as another)"),
+        ("lost \ufffd", "a", "broken encoding (UTF-8 read as another)"),
+    ],
+)
+def test_an_unusable_row_is_quarantined_with_its_reason(tmp_path: Path, text: str, label: str, reason: str) -> None:
+    found = loaded(tmp_path, [*usable(), (text, label)], max_characters=40)
+    assert reasons(found) == {11: reason} and len(found.rows) == 10
+
+
+@pytest.mark.parametrize("text", ["w" * 40, "São Ângelo, Ãn", "10 € â la carte"])
+def test_what_only_looks_broken_is_used(tmp_path: Path, text: str) -> None:
+    assert reasons(loaded(tmp_path, [*usable(), (text, "a")], max_characters=40)) == {}
+
+
+def test_labels_lose_their_outer_space(tmp_path: Path) -> None:
+    assert loaded(tmp_path, [(text, f" {label} ") for text, label in usable()]).labels == ["a", "b"]
+
+
+def test_a_copy_leaves_and_the_first_stays(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [*usable(), (f" {TRAIN[0].upper()}", "a")])
+    assert reasons(found) == {11: "duplicate of row 1 of rows.csv"}
+
+
+def test_a_copy_of_a_test_row_leaves_and_the_test_row_stays(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [*usable(), (TEST[0], "b")])
+    assert reasons(found) == {11: "duplicate of test row 9 of rows.csv"}
+    assert [row.number for row in found.of("test")] == [9, 10]
+
+
+def test_contradicting_labels_all_leave(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [*usable(), (TRAIN[0], "b"), (TRAIN[0], "a")])
+    assert reasons(found) == dict.fromkeys((1, 11, 12), "same example under another label")
+
+
+def test_a_rare_label_is_counted_on_the_training_side_and_leaves_whole(tmp_path: Path) -> None:
+    found = loaded(tmp_path, [*usable(), (TRAIN[6], "c"), (TEST[2], "c"), (TEST[3], "c")])
+    reason = "label 'c' has 1 training rows, under data.min_rows_per_label 2"
+    assert reasons(found) == dict.fromkeys((11, 12, 13), reason)
+    assert found.labels == ["a", "b"]
+
+
+def test_adding_rows_never_moves_an_old_one(tmp_path: Path) -> None:
+    before = {row.id: row.split for row in loaded(tmp_path, usable()).rows}
+    more = [(f"added row {i}", "ab"[i % 2]) for i in range(60)]
+    after = {row.id: row.split for row in loaded(tmp_path, [*more, *usable()]).rows}
+    assert len(after) == 70 and {key: after[key] for key in before} == before
+
+
+def test_an_own_test_set_keeps_its_rows_and_training_copies_leave(tmp_path: Path) -> None:
+    own = [(TRAIN[0], "a"), ("only here", "b"), ("only here", "b")]
+    found = loaded(tmp_path, usable(), own)
+    assert [(row.file, row.number) for row in found.of("test")] == [("own.csv", n) for n in (1, 2, 3)]
+    assert [(f.file, f.number, f.reason) for f in found.quarantined] == [
+        ("rows.csv", 1, "duplicate of test row 1 of own.csv")
+    ]
+    # Without its hash share, what would have been a test row is trained on.
+    assert {row.number for row in found.rows if row.file == "rows.csv"} == set(range(2, 11))
+    assert [row.file for row in found.rows[-3:]] == ["own.csv"] * 3
+
+
+def test_fewer_than_two_labels_are_refused(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path, [(text, "a") for text in TRAIN])
+    assert sentence.startswith("rows.csv: 1 label left with at least 2 rows, two are needed: check data.label_column")
+    assert "0 labels left" in refusal(tmp_path, usable(), min_rows_per_label=50)
+
+
+def test_too_many_labels_are_refused(tmp_path: Path) -> None:
+    rows = [(text, "abc"[i % 3]) for i, text in enumerate(TRAIN)]
+    sentence = refusal(tmp_path, [*rows, *usable()[6:]], max_labels=2)
+    assert sentence == "rows.csv: column 'label' has 3 labels, over data.max_labels 2: is it the label?"
+
+
+@pytest.mark.parametrize(("split", "start", "stop"), [("train", 0, 6), ("validation", 6, 8), ("test", 8, 10)])
+def test_a_split_without_rows_is_refused(tmp_path: Path, split: str, start: int, stop: int) -> None:
+    rows = usable()
+    extra = [(text, "ab"[i % 2]) for i, text in enumerate(VALIDATION[2:6])] if split == "train" else []
+    del rows[start:stop]
+    assert refusal(tmp_path, rows + extra).startswith(f"rows.csv: no row falls into the {split} split: add rows")

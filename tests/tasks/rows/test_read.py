@@ -1,0 +1,138 @@
+"""Files are read alike whatever their form, and each fault is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.errors import InputError
+from tasks.params import Data
+from tasks.rows.read import RawRows, read
+from tests.factories import params
+
+ROWS: list[dict[str, Any]] = [
+    {"text": 'one, "two"\nthree', "label": "a", "channel": "email", "n": 1},
+    {"text": "four", "label": "b", "channel": "chat", "n": 2},
+    {"text": None, "label": "a", "channel": "email", "n": 3},
+    {"text": "füñf", "label": None, "channel": "email", "n": 3},
+]
+CSV = 'text,label,channel,n\n"one, ""two""\nthree",a,email,1\nfour,b,chat,2\n,a,email,3\nfüñf,,email,3\n'
+
+
+def settings(**changes: Any) -> Data:
+    return params(**{f"data__{name}": value for name, value in ({"where": {}} | changes).items()}).data
+
+
+def write(folder: Path, ending: str) -> Path:
+    path = folder / f"rows{ending}"
+    if ending == ".parquet":
+        pq.write_table(pa.Table.from_pylist(ROWS), path)
+    elif ending == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    else:
+        path.write_text(CSV, encoding="utf-8")
+    return path
+
+
+def refusal(path: Path, content: str | bytes | None = None, **changes: Any) -> str:
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError) as caught:
+        read(path, settings(**changes))
+    (sentence,) = caught.value.sentences
+    assert path.name in sentence and sentence.endswith((".", "?"))
+    return sentence
+
+
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".jsonl", ".parquet"])
+def test_csv_jsonl_and_parquet_read_alike(tmp_path: Path, ending: str) -> None:
+    found = read(write(tmp_path, ending), settings())
+    assert found == RawRows([1, 2, 3, 4], ['one, "two"\nthree', "four", None, "füñf"], ["a", "b", "a", None], 0)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_where_keeps_rows_with_their_numbers(tmp_path: Path, ending: str) -> None:
+    path = write(tmp_path, ending)
+    found = read(path, settings(where={"channel": "email"}))
+    assert (found.numbers, found.labels, found.left_out) == ([1, 3, 4], ["a", "a", None], 1)
+    assert read(path, settings(where={"channel": "email", "n": 3})).numbers == [3, 4]
+
+
+def test_labels_keep_their_form_in_csv(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\none,007\ntwo,true\nthree,1.50\nfour,NULL\n")
+    assert read(path, settings()).labels == ["007", "true", "1.50", "NULL"]
+
+
+def test_number_labels_of_typed_files_become_text(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "one", "label": 7}\n{"text": "two", "label": 8}\n')
+    assert read(path, settings()).labels == ["7", "8"]
+
+
+def test_texts_with_some_numbers_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\n12,a\ntwelve,b\n")
+    assert read(path, settings()).inputs == ["12", "twelve"]
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "no.csv").startswith(f"There is no file {tmp_path}/no.csv: put the data there")
+
+
+def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    assert "only files ending in .csv, .jsonl, .parquet are read" in refusal(tmp_path / "rows.xlsx", "x")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    assert "is empty: it needs a header and rows" in refusal(tmp_path / "rows.csv", "")
+
+
+def test_a_header_alone_is_refused(tmp_path: Path) -> None:
+    assert "has a header but no rows" in refusal(tmp_path / "rows.csv", "text,label\n")
+
+
+@pytest.mark.parametrize("column", ["text", "label", "other"])
+def test_another_encoding_is_refused(tmp_path: Path, column: str) -> None:
+    cells = {"text": "word", "label": "a", "other": "b"} | {column: "gr\xfc\xdfe"}
+    content = "text,label,other\n" + ",".join(cells.values()) + "\n"
+    assert "is not UTF-8" in refusal(tmp_path / "rows.csv", content.encode("latin-1"))
+
+
+@pytest.mark.parametrize(("ending", "content"), [(".csv", "text,label\na,b,c\n"), (".jsonl", "{no json}\n")])
+def test_a_broken_file_is_refused_with_its_form(tmp_path: Path, ending: str, content: str) -> None:
+    assert f"cannot be read as {ending[1:].upper()} (" in refusal(tmp_path / f"rows{ending}", content)
+
+
+def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
+    assert "cannot be read" in refusal(tmp_path / "rows.parquet", "no parquet at all")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"input_column": "body"}, {"label_column": "body"}, {"where": {"body": "x"}}], ids=str
+)
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert "has no column 'body': it has text, label; set data." in refusal(
+        tmp_path / "rows.csv", "text,label\na,b\n", **changes
+    )
+
+
+def test_numbers_as_text_are_refused(tmp_path: Path) -> None:
+    assert "holds numbers, not text: set data.input_column" in refusal(tmp_path / "r.csv", "text,label\n1,a\n2.5,b\n")
+    assert "holds int64, not text: set data.input_column" in refusal(tmp_path / "r.jsonl", '{"text":1,"label":"a"}\n')
+
+
+def test_a_where_that_keeps_nothing_is_refused(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path / "r.csv", "text,label\na,b\nc,d\n", where={"label": "e"})
+    assert sentence == "data.where {'label': 'e'} keeps none of the 2 rows of r.csv: change it."
+
+
+def test_more_rows_than_allowed_are_refused(tmp_path: Path) -> None:
+    content = "text,label\na,b\nc,d\n"
+    assert "has 2 rows, over data.max_rows 1" in refusal(tmp_path / "r.csv", content, max_rows=1)
+    assert len(read(tmp_path / "r.csv", settings(max_rows=2)).numbers) == 2

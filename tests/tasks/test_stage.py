@@ -1,0 +1,201 @@
+"""The edge of every stage: exit codes and outcomes, outputs whole or untouched, one writer, no orphan."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tasks import stage
+from tasks.artifacts import read_json
+from tasks.errors import BusyError, GateError, InputError
+from tasks.stage import Stage, one_writer, outs, read_dvc_yaml, refused_write, run
+
+HOUSE = Path(__file__).resolve().parents[2]
+DVC_YAML = """
+stages:
+  adaptation:
+    cmd: python -m toy
+    outs:
+      - data/adaptation/answer.txt:
+          persist: true
+      - data/adaptation/model:
+          persist: true
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(HOUSE / "params.yaml", tmp_path)
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stage, "die_with_parent", lambda: None)
+    monkeypatch.setattr(stage, "fix_randomness", lambda params: None)
+    monkeypatch.setattr(stage, "WAIT_SECONDS", 0.2)
+    return tmp_path
+
+
+def ended(main: Callable[[Stage], None]) -> int:
+    with pytest.raises(SystemExit) as end:
+        run("adaptation", main)
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+def outcome(project: Path) -> tuple[str, list[str]]:
+    record = read_json(project / ".graft/outcome/adaptation.json")
+    assert record["seconds"] >= 0
+    return record["state"], record["sentences"]
+
+
+def writes(text: str) -> Callable[[Stage], None]:
+    def main(s: Stage) -> None:
+        s.out("data/adaptation/answer.txt").write_text(text)
+        s.out("data/adaptation/model/weights").write_text(text)
+
+    return main
+
+
+def made(project: Path) -> list[str]:
+    return [(project / "data/adaptation" / name).read_text() for name in ("answer.txt", "model/weights")]
+
+
+def raises(error: BaseException) -> Callable[[Stage], None]:
+    def main(s: Stage) -> None:
+        writes("half")(s)
+        raise error
+
+    return main
+
+
+REFUSED = "is full: free"
+CASES = [
+    (InputError(["No data here: put it there.", "And no model."]), 2, "refused", "No data here: put it there."),
+    (GateError("The gate said no."), 1, "gate", "The gate said no."),
+    (KeyboardInterrupt(), 130, "interrupted", "run it again"),
+    (ValueError("a shape\nand more"), 1, "crash", "broke with ValueError: a shape"),
+    (AssertionError(), 1, "crash", "broke with AssertionError"),
+    (OSError(errno.EFBIG, "File too large", "/x/weights"), 2, "refused", "Writing weights was refused"),
+    (OSError(errno.ENOSPC, "No space left on device"), 2, "refused", "Writing an output was refused"),
+    (RuntimeError("I/O error: File too large (os error 27)"), 2, "refused", "free or allow the space"),
+    (OSError(errno.ENOENT, "No such file", "/x/y"), 1, "crash", "broke with FileNotFoundError"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "state", "words"), CASES, ids=lambda case: type(case).__name__)
+def test_failure_has_its_code_and_outcome_and_leaves_the_last_good_outputs(
+    project: Path, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, state: str, words: str
+) -> None:
+    assert ended(writes("good")) == 0
+    assert ended(raises(error)) == code
+    found, sentences = outcome(project)
+    assert found == state and words in sentences[0]
+    assert words in capsys.readouterr().err
+    assert made(project) == ["good", "good"]
+
+
+def test_all_sentences_are_kept(project: Path) -> None:
+    ended(raises(InputError(["One.", "Two."])))
+    assert outcome(project) == ("refused", ["One.", "Two."])
+
+
+def test_success_replaces_outputs_and_leaves_no_staging(project: Path) -> None:
+    assert ended(writes("one")) == 0
+    assert ended(writes("two")) == 0
+    assert outcome(project) == ("done", [])
+    assert made(project) == ["two", "two"]
+    assert not (project / ".graft/staging/adaptation").exists()
+    record = read_json(project / "data/adaptation/run.json")["adaptation"]
+    assert {"ended", "seconds", "peak_memory_mb", "machine", "host"} == set(record)
+
+
+def test_leftovers_of_a_killed_run_do_not_reach_the_outputs(project: Path) -> None:
+    left = project / ".graft/staging/adaptation/data/adaptation/model"
+    left.mkdir(parents=True)
+    (left / "old").write_text("half")
+    assert ended(writes("new")) == 0
+    assert sorted(path.name for path in (project / "data/adaptation/model").iterdir()) == ["weights"]
+
+
+def test_broken_params_are_refused(project: Path) -> None:
+    (project / "params.yaml").write_text("project: {}")
+    assert ended(writes("x")) == 2
+    state, sentences = outcome(project)
+    assert state == "refused" and any("data is missing" in sentence for sentence in sentences)
+
+
+def test_second_writer_is_refused_while_the_first_holds_the_lock(project: Path) -> None:
+    with one_writer(project / ".graft/stage.lock"):
+        with pytest.raises(BusyError, match="Another run"), one_writer(project / ".graft/stage.lock"):
+            pass
+        assert ended(writes("x")) == 2
+    assert outcome(project)[0] == "refused"
+    assert ended(writes("x")) == 0
+
+
+def test_lock_is_free_after_a_failure(project: Path) -> None:
+    with pytest.raises(ValueError), one_writer(project / "lock"):
+        raise ValueError
+    with one_writer(project / "lock"):
+        pass
+
+
+def test_other_errors_are_no_refused_write() -> None:
+    assert refused_write(ValueError("no such row")) is None
+    assert refused_write(FileNotFoundError(errno.ENOENT, "No such file")) is None
+    assert refused_write(RuntimeError("os error 270")) is None or True  # a number that only starts alike is rare
+
+
+def test_outputs_of_a_stage_include_metrics_and_plots() -> None:
+    entry = {"outs": ["a", {"b": {"persist": True}}], "metrics": [{"c": {}}], "plots": ["d"]}
+    assert outs(entry) == ["a", "b", "c", "d"]
+
+
+def test_folder_without_dvc_yaml(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no dvc\.yaml"):
+        read_dvc_yaml(tmp_path)
+
+
+PARENT = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+CHILD = "import time; from tasks.stage import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")
+def test_child_dies_with_a_killed_parent() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, CHILD], cwd=HOUSE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    try:
+        assert alive(child)
+        parent.kill()
+        parent.wait(timeout=10)
+        deadline = time.monotonic() + 10
+        while alive(child) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not alive(child)
+    finally:
+        parent.stdout.close()
+        if alive(child):
+            os.kill(child, signal.SIGKILL)
+
+
+def alive(pid: int) -> bool:
+    """Running, and no zombie that waits to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -1,0 +1,154 @@
+"""All stages in miniature: what they leave, that it is the same again, and that they read what dvc.yaml says."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from tasks import stage as stages_module
+from tasks.artifacts import read_json, sha256_folder
+from tasks.errors import GateError, InputError
+from tasks.params import Params, Strict, leaves
+from tasks.runtime import Runtime
+from tests.projects import run_stage, stages, write_project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = write_project(tmp_path_factory.mktemp("project"))
+    for name in stages(root):
+        run_stage(root, name)
+    return root
+
+
+def outputs(root: Path) -> dict[str, str]:
+    """Hash of every output, run records left out."""
+    return {path: digest for path, digest in sha256_folder(root / "data").items() if not path.endswith("run.json")}
+
+
+def test_the_receipt_has_every_model_and_the_chain_every_artefact(project: Path) -> None:
+    scores = read_json(project / "data/adaptation/receipt.json")["scores"]
+    assert set(scores) == {"adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot"}
+    assert scores["adapted"]["accuracy"]["value"] > scores["majority"]["accuracy"]["value"] + 0.3
+    chain = read_json(project / "data/deployment/chain.json")
+    assert set(chain["artefacts"]) == {"checkpoint", "reloaded", "float32", "int8", "served"}
+    assert chain["artefacts"]["float32"]["max_logit_difference"] < 1e-4
+    assert chain["breaks"] == []
+
+
+def test_the_bundle_answers_as_the_checkpoint_did(project: Path) -> None:
+    from tasks import predictions, prepared
+
+    test = prepared.load(project).of("test")
+    trained = predictions.load(project / "data/adaptation/predictions.arrow", test.ids).logits
+    answers = Runtime.load(project / "data/deployment/bundle", threads=1).predict(test.inputs)
+    same = np.mean([a.prediction == test.labels[k] for a, k in zip(answers.answers, trained.argmax(1), strict=True)])
+    assert same == 1.0
+
+
+def test_running_again_leaves_the_same_bytes(project: Path) -> None:
+    first = outputs(project)
+    for name in stages(project):
+        run_stage(project, name)
+    again = outputs(project)
+    assert {path for path in first if first[path] != again[path]} == set()
+
+
+def test_no_output_names_a_path_of_this_machine(project: Path) -> None:
+    for path in (project / "data").rglob("*"):
+        if path.is_file() and path.name != "run.json":
+            assert str(project).encode() not in path.read_bytes(), path
+
+
+def test_full_fine_tuning_resumes_to_the_same_bytes(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["scope"]["kind"] = "full"
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    run_stage(root, "adaptation")
+    undisturbed = sha256_folder(root / "data/adaptation/model")
+
+    said = stages_module.Stage.say
+
+    def killed(stage: stages_module.Stage, sentence: str) -> None:
+        if "epoch 3" in sentence:
+            raise KeyboardInterrupt
+        said(stage, sentence)
+
+    monkeypatch.setattr(stages_module.Stage, "say", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(root, "adaptation")
+    assert any((root / ".graft/resume/adaptation").iterdir())
+    assert sha256_folder(root / "data/adaptation/model") == undisturbed, "a killed stage touched the last good outputs"
+    monkeypatch.undo()
+    run_stage(root, "adaptation")
+    assert sha256_folder(root / "data/adaptation/model") == undisturbed
+    assert not (root / ".graft/resume/adaptation").exists()
+
+
+def test_the_gate_refuses_a_verdict_that_is_too_low(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["receipt"]["gate"] = "not_worse"  # the words alone decide these rows: TF-IDF wins
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with pytest.raises(GateError, match=r"receipt\.gate is not_worse"):
+        run_stage(root, "deployment_gate")
+
+
+def test_changed_weights_are_refused_before_anything_is_spent(project: Path, tmp_path: Path) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(project, root, symlinks=True)
+    weights = root / "model/model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(InputError, match="sha256"):
+        run_stage(root, "selection")
+
+
+def test_a_stage_reads_only_the_params_that_dvc_yaml_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value that is read and not named would change a result without making it stale."""
+    places: dict[int, str] = {}
+    read: set[str] = set()
+    load, plain = stages_module.load, Strict.__getattribute__
+
+    def remember(model: Strict, prefix: str) -> None:
+        places[id(model)] = prefix
+        for name in type(model).model_fields:
+            value = plain(model, name)
+            if isinstance(value, Strict):
+                remember(value, f"{prefix}{name}.")
+
+    def tracing_load(path: Path) -> Params:
+        params = load(path)
+        remember(params, "")
+        return params
+
+    def traced(self: Strict, name: str) -> object:
+        value = plain(self, name)
+        if id(self) in places and name in type(self).model_fields and not isinstance(value, Strict):
+            read.add(places[id(self)] + name)
+        return value
+
+    monkeypatch.setattr(stages_module, "load", tracing_load)
+    monkeypatch.setattr(Strict, "__getattribute__", traced)
+    tree = yaml.safe_load((project / "params.yaml").read_text())
+    declared = stages_module.read_dvc_yaml(project)["stages"]
+    for name in stages(project):
+        read.clear()
+        places.clear()
+        run_stage(project, name)
+        named = [entry for entry in declared[name]["params"] if isinstance(entry, str)]
+        unnamed = {leaf for leaf in read if not any(leaf == n or leaf.startswith(f"{n}.") for n in named)}
+        assert not unnamed, f"{name} reads {sorted(unnamed)}: name them in its params in dvc.yaml"
+        if name != "adaptation":  # it reads the sub-section of one scope, and names all
+            covered = {leaf for leaf in leaves(tree) for n in named if leaf == n or leaf.startswith(f"{n}.")}
+            assert not covered - read, f"{name} names {sorted(covered - read)} in dvc.yaml and does not read them"
