@@ -101,7 +101,9 @@ def stale(root: Path) -> dict[str, str]:
         if "lock" in type(error).__name__.lower():
             raise BusyError("Another DVC command holds this project: wait for it to end and run again.") from None
         raise InputError(f"DVC cannot read this project ({str(error).splitlines()[0]}): correct dvc.yaml.") from None
-    reasons = {name: _reason(entries) for name, entries in changed.items() if name != CODE}
+    # DVC names a stage by its dvc.yaml too when the current folder is not the project's.
+    named = {name.rpartition(":")[2]: entries for name, entries in changed.items()}
+    reasons = {name: _reason(entries) for name, entries in named.items() if name != CODE}
     return _with_followers(read_dvc_yaml(root)["stages"], reasons)
 
 
@@ -165,7 +167,7 @@ def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: s
     said = next((line for line in reversed(lines) if line.startswith("ERROR")), "").removeprefix("ERROR: ")
     if NO_ROOM_TEXT.search(said):
         return InputError(f"DVC could not store the outputs of {phase} ({said[:200]}): free the space and run again.")
-    if "busy" in said or "lock" in said:
+    if "is busy" in said or "acquire lock" in said:
         return BusyError("Another DVC command holds this project: wait for it to end and run again.")
     return CrashError(f"Phase {phase} ended without an outcome ({said[:300] or 'killed'}): run again to complete it.")
 
@@ -187,11 +189,12 @@ def _dvc(arguments: list[str], root: Path, log: Callable[[str], None]) -> tuple[
     ran: list[str] = []
     assert process.stdout is not None
     try:
-        for line in process.stdout:
-            text = line.rstrip()
-            (ran if RAN.match(text) else kept).append(text)
-            if text and not ADVICE.match(text):
-                log(text)
+        with process.stdout:
+            for line in process.stdout:
+                text = line.rstrip()
+                (ran if RAN.match(text) else kept).append(text)
+                if text and not ADVICE.match(text):
+                    log(text)
         return process.wait(), ran + list(kept)
     except BaseException as error:
         _end(process)

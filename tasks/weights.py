@@ -66,16 +66,18 @@ def _path(name: str, _: str, root: Path) -> Path:
 
 def _hub(name: str, revision: str, _: Path) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = [f"*{suffix}" for suffix in KEPT_SUFFIXES]
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
+    except HFValidationError:
+        raise InputError(f"hub:{name} is not the name of a repository: write hub:OWNER/NAME.") from None
+    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         raise InputError(
-            f"hub:{name} at {revision[:12]}… is not in the local hub cache and HF_HUB_OFFLINE is 1: "
+            f"hub:{name} at {revision[:12]}… is not in the local hub cache and HF_HUB_OFFLINE is set: "
             "unset it or use a path."
         )
     try:

@@ -1,4 +1,4 @@
-"""A whole project in miniature: a random two-block BERT, 180 rows that it can learn, params and dvc.yaml of the repo."""
+"""A whole project in miniature: a random two-block BERT, 180 rows, params and dvc.yaml of the repo."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tasks.stage import _run_locked, read_dvc_yaml
 
 REPO = Path(__file__).resolve().parents[1]
 WORDS = {
-    "fruit": "apple pear plum cherry lemon".split(),
-    "metal": "iron copper zinc silver lead".split(),
-    "bird": "crow robin heron finch stork".split(),
+    "fruit": ["apple", "pear", "plum", "cherry", "lemon"],
+    "metal": ["iron", "copper", "zinc", "silver", "lead"],
+    "bird": ["crow", "robin", "heron", "finch", "stork"],
 }
-FILLER = "the a one this that some old new".split()
+FILLER = ["the", "a", "one", "this", "that", "some", "old", "new"]
 
 
 def write_model(folder: Path) -> None:
@@ -29,7 +29,7 @@ def write_model(folder: Path) -> None:
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel
 
-    words = ["[PAD]", "[UNK]", *sorted(FILLER + sum(WORDS.values(), []))]
+    words = ["[PAD]", "[UNK]", *sorted([*FILLER, *(word for words in WORDS.values() for word in words)])]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     torch.manual_seed(0)
@@ -67,7 +67,7 @@ def write_project(root: Path, **changes: Any) -> Path:
     revision = sha256_file(root / "model/model.safetensors")
     tree["selection"]["candidates"] = [{"source": "path:model", "revision": revision}]
     for training in (tree["adaptation"]["scope"]["full"], tree["receipt"]["scratch"]):
-        training |= {"learning_rates": [0.003], "epochs": 3}
+        training |= {"learning_rates": [0.001, 0.003], "epochs": 3}
     tree["receipt"] |= {"resamples": 200, "gate": "off"}
     for path, value in changes.items():
         *sections, leaf = path.split("__")

@@ -43,6 +43,8 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
         except BrokenPipeError:
             sys.stderr.close()
             raise typer.Exit(1) from None
+        except typer.Exit:
+            raise
         except Exception as error:
             if debug:
                 raise

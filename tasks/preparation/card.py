@@ -12,7 +12,8 @@ from tasks.rows.clean import Clean, Quarantined
 from tasks.rows.split import SPLITS
 
 DIGITS = re.compile(r"\d+")
-QUOTED = re.compile(r"'[^']*'")
+# Where a duplicate's first copy stands, and the name of a rare label.
+FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
 def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
 
 def kind(reason: str) -> str:
     """A quarantine reason without what is particular to its row."""
-    return re.sub(r"\s+of [^ ]+\.(csv|jsonl|parquet)$", "", DIGITS.sub("N", QUOTED.sub("…", reason)))
+    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
 
 
 def crossing(clean: Clean) -> int:

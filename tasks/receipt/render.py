@@ -19,6 +19,9 @@ def collect(root: Path) -> dict[str, Any]:
     """
     if not (root / "data/adaptation/receipt.json").is_file():
         raise InputError("There is no receipt in this project yet: run `graft run` first.")
+    for path in ("data/selection/choice.json", "data/preparation/card.json", "data/adaptation/adaptation.json"):
+        if not (root / path).is_file():
+            raise InputError(f"{path} is missing beside the receipt: run `graft run` to make it again.")
     receipt = read_json(root / "data/adaptation/receipt.json")
     chain = _read(root, "data/deployment/chain.json") or {"artefacts": {}, "shipped": None, "reason": None}
     selection, adaptation = _read(root, "data/selection/choice.json"), _read(root, "data/adaptation/adaptation.json")

@@ -15,6 +15,7 @@ from tasks.errors import InputError
 from tasks.params import Data
 
 SAMPLE_ROWS = 200
+MAX_BLOCK_BYTES = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class RawRows:
 def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
     return pa.csv.read_csv(
         path,
+        read_options=pa.csv.ReadOptions(block_size=_block_bytes(path)),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in text_columns}, null_values=[""], strings_can_be_null=True
@@ -45,7 +47,12 @@ def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
 
 
 def _jsonl(path: Path, _: Sequence[str]) -> pa.Table:
-    return pa.json.read_json(path)
+    return pa.json.read_json(path, read_options=pa.json.ReadOptions(block_size=_block_bytes(path)))
+
+
+def _block_bytes(path: Path) -> int:
+    """One block for the whole file: a row longer than a block would be refused as broken."""
+    return max(1 << 20, min(path.stat().st_size + 1, MAX_BLOCK_BYTES))
 
 
 def _parquet(path: Path, _: Sequence[str]) -> pa.Table:
@@ -62,13 +69,16 @@ def read(path: Path, data: Data) -> RawRows:
         InputError: no such file, unknown ending, not UTF-8, broken or empty file, missing column, too many
             rows, an example column that holds no text, nothing left by `data.where`.
     """
-    table = read_table(path, data.max_rows, (data.input_column, data.label_column))
+    text_wanted = [column for column, wanted in sorted(data.where.items()) if isinstance(wanted, str)]
+    table = read_table(path, data.max_rows, (data.input_column, data.label_column, *text_wanted))
     for column in (data.input_column, data.label_column, *sorted(data.where)):
         if column not in table.column_names:
             raise InputError(
                 f"{path.name} has no column {column!r}: it has {', '.join(table.column_names)}; "
                 "set data.input_column, data.label_column or data.where to one of these."
             )
+        if table.column_names.count(column) > 1:
+            raise InputError(f"{path.name} has column {column!r} more than once: rename one of them.")
     numbers = pa.array(range(1, table.num_rows + 1))
     kept = _where(table, data.where)
     chosen = table.filter(kept)

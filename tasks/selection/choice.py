@@ -72,7 +72,7 @@ def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> 
                 "depth": last.depth,
                 "pool": last.pool,
                 "reason": f"All {last.depth} blocks: full fine-tuning rewrites the top ones, so a probe of them frozen "
-                f"does not speak against them; pool {last.pool} has the lower log loss there.",
+                f"does not speak against them; pool {last.pool} has the lowest log loss there.",
             },
         },
     }

@@ -76,7 +76,6 @@ def raises(error: BaseException) -> Callable[[Stage], None]:
     return main
 
 
-REFUSED = "is full: free"
 CASES = [
     (InputError(["No data here: put it there.", "And no model."]), 2, "refused", "No data here: put it there."),
     (GateError("The gate said no."), 1, "gate", "The gate said no."),
@@ -151,7 +150,6 @@ def test_lock_is_free_after_a_failure(project: Path) -> None:
 def test_other_errors_are_no_refused_write() -> None:
     assert refused_write(ValueError("no such row")) is None
     assert refused_write(FileNotFoundError(errno.ENOENT, "No such file")) is None
-    assert refused_write(RuntimeError("os error 270")) is None or True  # a number that only starts alike is rare
 
 
 def test_outputs_of_a_stage_include_metrics_and_plots() -> None:
@@ -171,7 +169,9 @@ child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
 """
-CHILD = "import time; from tasks.stage import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+CHILD = (
+    "import time; from tasks.stage import die_with_parent; die_with_parent(); print('up', flush=True); time.sleep(60)"
+)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux's")

@@ -85,7 +85,8 @@ def test_offline_a_hub_model_that_is_not_cached_is_refused(tmp_path: Path, monke
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     sentence = refusal("hub:owner/name", tmp_path, COMMIT)
     assert sentence == (
-        "hub:owner/name at cccccccccccc… is not in the local hub cache and HF_HUB_OFFLINE is 1: unset it or use a path."
+        "hub:owner/name at cccccccccccc… is not in the local hub cache and HF_HUB_OFFLINE is set: "
+        "unset it or use a path."
     )
 
 

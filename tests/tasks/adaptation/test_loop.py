@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,15 @@ SETTINGS = Training(
     learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, warmup_share=0.1,
     weight_decay=0.01, max_gradient_norm=1.0,
 )  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Matrices this small only wait for a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 class ToyBackbone(nn.Module):

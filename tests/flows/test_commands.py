@@ -1,0 +1,242 @@
+"""The `graft` command: exit codes, sentences, tables and the keys of every --json."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from flows.commands import app
+from tests.serving import released
+
+HOUSE = Path(__file__).resolve().parents[2]
+COMMANDS = ["check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history"]
+ROWS = [
+    ("1", "good", "good"),
+    ("2", "bad, bad", "bad"),
+    ("3", "", "good"),
+    ("4", "good bad good", "bad"),
+    ("5", "x" * 500, "good"),
+]
+MOVE = {"when", "action", "alias", "from", "to", "why", "context", "bundle_sha256"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose champion is the tiny bundle."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(HOUSE / "params.yaml", root)
+    released(root)
+    return root
+
+
+@pytest.fixture
+def project(template: Path, tmp_path: Path) -> Path:
+    root = Path(shutil.copytree(template, tmp_path / "project"))
+    table(root / "in.csv", ["id", "text", "label"], ROWS)
+    return root
+
+
+def table(path: Path, header: list[str], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def graft(root: Path, *arguments: str, **options: Any) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--project", str(root)], **options)
+
+
+def answered(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_help_lists_the_commands() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+    assert result.exit_code == 0
+    assert [name for name in COMMANDS if f"  {name} " not in result.stdout] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_the_shared_options(name: str) -> None:
+    result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert "--project" in result.stdout and "--debug" in result.stdout
+
+
+def test_check_prints_every_fault(project: Path) -> None:
+    text = (
+        (project / "params.yaml").read_text().replace("seed: 13", "seed: -1").replace("  threads: 2 ", "  thread: 2 ")
+    )
+    (project / "params.yaml").write_text(text)
+    result = graft(project, "check")
+    assert result.exit_code == 2
+    for words in ("project.seed", "resources.thread is not a known key", "resources.threads is missing"):
+        assert words in result.stdout
+    as_json = graft(project, "check", "--json")
+    assert as_json.exit_code == 2
+    record = json.loads(as_json.stdout)
+    assert set(record) == {"faults"} and len(record["faults"]) == 3
+
+
+def test_check_of_a_sound_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.reproduce.check", lambda root, deep: [])
+    result = graft(project, "check")
+    assert (result.exit_code, result.stdout) == (0, "No faults.\n")
+
+
+def test_schema_has_every_section(project: Path) -> None:
+    result = graft(project, "schema")
+    assert result.exit_code == 0
+    sections = json.loads(result.stdout)["properties"]
+    assert set(sections) == {
+        "project", "data", "resources", "selection", "preparation", "adaptation", "receipt", "deployment",
+    }  # fmt: skip
+
+
+def test_folder_without_a_project(tmp_path: Path) -> None:
+    result = graft(tmp_path, "status")
+    assert result.exit_code == 2
+    assert "There is no params.yaml" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_report_without_a_receipt(project: Path) -> None:
+    for arguments in (["report"], ["report", "--json"]):
+        result = graft(project, *arguments)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "no receipt" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--dry"], ["run", "--promote"]])
+def test_refused_run_never_reaches_dvc(project: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    def called(*_: Any, **__: Any) -> None:
+        raise AssertionError("DVC was asked")
+
+    for name in ("reproduce", "stale", "_dvc"):
+        monkeypatch.setattr(f"tasks.reproduce.{name}", called)
+    result = graft(project, *arguments)
+    assert result.exit_code == 2
+    assert "support_tickets.csv" in result.stderr and "DVC was asked" not in result.stderr
+
+
+def test_unforeseen_error_is_one_sentence(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise ValueError("first\nsecond")
+
+    monkeypatch.setattr("tasks.reproduce.check", broken)
+    result = graft(project, "check")
+    assert result.exit_code == 1
+    assert "broke with ValueError: first; run again with --debug" in result.stderr
+    assert isinstance(graft(project, "check", "--debug").exception, ValueError)
+
+
+def test_refused_write_exits_2(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tasks.reproduce.check", full)
+    assert graft(project, "check").exit_code == 2
+
+
+def test_status_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {"selection": "changed deps: x"})
+    result = graft(project, "status", "--json")
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    assert set(record) == {"stale", "champion"} and len(record["champion"]) == 12
+    text = graft(project, "status").stdout
+    assert "selection: changed deps: x" in text and record["champion"] in text
+
+
+def test_history_keys(project: Path, tmp_path: Path) -> None:
+    records = json.loads(graft(project, "history", "--json").stdout)
+    assert [set(record) for record in records] == [MOVE]
+    assert records[0]["to"] in graft(project, "history").stdout
+    assert json.loads(graft(tmp_path, "history", "--json").stdout) == []
+    assert "Nothing was released" in graft(tmp_path, "history").stdout
+
+
+def test_promote_and_rollback_refuse_what_is_not_there(project: Path) -> None:
+    assert graft(project, "promote").exit_code == 2
+    assert graft(project, "promote", "0123456789ab").exit_code == 2
+    assert graft(project, "rollback").exit_code == 2
+
+
+def test_predict_adds_columns_and_keeps_the_order(project: Path) -> None:
+    result = graft(project, "predict", str(project / "in.csv"))
+    assert result.exit_code == 0, result.stderr
+    rows = answered(result.stdout)
+    assert list(rows[0]) == ["id", "text", "label", "prediction", "probability"]
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["text"] for row in rows] == [row[1] for row in ROWS]
+    assert [row["prediction"] for row in rows] == ["good", "bad", "", "good", ""]
+    assert float(rows[0]["probability"]) == pytest.approx(0.982, abs=1e-3)
+    assert rows[2]["probability"] == ""
+    assert "5 rows" in result.stderr and "2 left empty" in result.stderr and "accuracy 66.7%" in result.stderr
+
+
+def test_predict_json_goes_to_stderr(project: Path) -> None:
+    result = graft(project, "predict", str(project / "in.csv"), "--json")
+    record = json.loads(result.stderr)
+    assert set(record) == {"rows", "unanswered", "version", "accuracy"}
+    assert (record["rows"], record["unanswered"], record["accuracy"]) == (5, 2, pytest.approx(2 / 3, abs=1e-6))
+    assert len(answered(result.stdout)) == 5
+
+
+def test_predict_without_labels_tells_no_score(project: Path) -> None:
+    table(project / "in.csv", ["text"], [("good",)])
+    result = graft(project, "predict", str(project / "in.csv"), "--json")
+    assert set(json.loads(result.stderr)) == {"rows", "unanswered", "version"}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_predict_writes_files(project: Path, ending: str) -> None:
+    out = project / f"out{ending}"
+    result = graft(project, "predict", str(project / "in.csv"), "-o", str(out))
+    assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    if ending == ".parquet":
+        rows = pyarrow.parquet.read_table(out).to_pylist()
+    elif ending == ".jsonl":
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    else:
+        rows = answered(out.read_text())
+    assert [row["prediction"] or None for row in rows] == ["good", "bad", None, "good", None]
+    assert [str(row["id"]) for row in rows] == ["1", "2", "3", "4", "5"]
+    assert not list(project.glob(".out*"))
+
+
+def test_predict_reads_its_own_outputs_again(project: Path) -> None:
+    out, again = project / "out.jsonl", project / "again.parquet"
+    graft(project, "predict", str(project / "in.csv"), "-o", str(out))
+    result = graft(project, "predict", str(out), "-o", str(again))
+    assert result.exit_code == 0, result.stderr
+    columns = pyarrow.parquet.read_table(again).column_names
+    assert sorted(columns) == ["id", "label", "prediction", "probability", "text"]
+
+
+@pytest.mark.parametrize("content", ["text\ngood\nbad\n", '{"text": "good"}\n{"text": "bad"}\n'])
+def test_predict_reads_standard_input(project: Path, content: str) -> None:
+    result = graft(project, "predict", "-", input=content)
+    assert result.exit_code == 0, result.stderr
+    assert [row["prediction"] for row in answered(result.stdout)] == ["good", "bad"]
+
+
+def test_predict_refuses_in_a_sentence(project: Path) -> None:
+    table(project / "other.csv", ["body", "label"], [("good", "good")])
+    cases = {
+        "has no column 'text': it has body, label": [str(project / "other.csv")],
+        "There is no file": [str(project / "gone.csv")],
+        "only files ending in": [str(project / "in.csv"), "-o", str(project / "out.xlsx")],
+        "challenger": [str(project / "in.csv"), "--release", "challenger"],
+    }
+    for words, arguments in cases.items():
+        result = graft(project, "predict", *arguments)
+        assert (result.exit_code, result.stdout) == (2, ""), (words, result.output)
+        assert words in result.stderr and "Traceback" not in result.stderr

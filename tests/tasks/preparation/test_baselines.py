@@ -1,0 +1,48 @@
+"""What the task is worth without adapting anything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tasks.metrics import SMALLEST
+from tasks.modalities.text.classical import vectoriser
+from tasks.preparation.baselines import classical, majority
+from tasks.prepared import Prepared
+from tasks.problems.classification.answer import probabilities
+from tasks.problems.classification.learn import classical_estimator
+
+LABELS = ["a", "b", "unseen"]
+
+
+def prepared(inputs: list[str], classes: list[int]) -> Prepared:
+    ids = [str(i) for i in range(len(inputs))]
+    return Prepared(ids, ["train"] * len(ids), inputs, np.array(classes), [{}] * len(ids), LABELS)
+
+
+TRAIN = prepared(["red apple", "green apple", "ripe apple", "fast car"], [0, 0, 0, 1])
+
+
+def test_majority_answers_the_training_shares_to_every_row() -> None:
+    found = majority(TRAIN, prepared(["x", "y"], [1, 2]))
+    assert found.shape == (2, 3) and np.array_equal(found[0], found[1])
+    assert probabilities(found)[0].tolist() == pytest.approx([0.75, 0.25, 0], abs=1e-9)
+
+
+def test_classical_learns_from_words_and_gives_unseen_labels_almost_nothing() -> None:
+    found = classical(TRAIN, prepared(["sweet apple", "slow car"], [0, 1]), vectoriser(), classical_estimator(0))
+    assert found.argmax(axis=1).tolist() == [0, 1]
+    assert found[:, 2].tolist() == pytest.approx([np.log(SMALLEST)] * 2)
+    assert np.exp(found).sum(axis=1).tolist() == pytest.approx([1, 1])
+
+
+def test_the_classical_vocabulary_comes_from_training_rows_alone() -> None:
+    fitted = vectoriser()
+    classical(TRAIN, prepared(["submarine"], [0]), fitted, classical_estimator(0))
+    assert "submarine" not in fitted.vocabulary_ and {"apple", "red apple"} <= set(fitted.vocabulary_)
+
+
+def test_classical_columns_follow_the_class_numbers_when_a_middle_label_has_no_rows() -> None:
+    train = prepared(["red apple", "green apple", "fast car"], [0, 0, 2])
+    found = classical(train, prepared(["fast car"], [2]), vectoriser(), classical_estimator(0))
+    assert found.argmax(axis=1).tolist() == [2]

@@ -1,0 +1,118 @@
+"""The report of a project, collected from the records its phases left."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks import metrics
+from tasks.artifacts import write_json, write_text
+from tasks.errors import InputError
+from tasks.receipt.compare import compare
+from tasks.receipt.render import collect, phase_markdown, text
+
+MODELS = {"adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot"}
+HASH = "f" * 64
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    judged = metrics.judge(np.array([0, 1, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.3, 0]]))
+    models = dict.fromkeys(MODELS - {"zero_shot"}, judged)
+    receipt = compare(models, "accuracy", ["a", "b", "c"], metrics.resamples(3, 100, 0)) | {"test_hash": HASH}
+    artefact = {"accuracy": 1.0, "max_logit_difference": 0.0, "changed_answers": 0}
+    records: dict[str, Any] = {
+        "data/adaptation/receipt.json": receipt,
+        "data/adaptation/adaptation.json": {"scope": "frozen"},
+        "data/selection/choice.json": {
+            "model_reason": "The only one.",
+            "scope_reason": "frozen: few rows.",
+            "scopes": {"frozen": {"reason": "Depth 3."}, "full": {"reason": "All."}},
+        },
+        "data/preparation/card.json": {
+            "rows": {"train": 8, "validation": 2, "test": 3},
+            "quarantined": {"empty example": 2, "empty label": 1},
+        },
+        "data/deployment/chain.json": {
+            "artefacts": {
+                "float32": artefact | {"bytes": 2_500_000},
+                "served": artefact | {"bytes": None},
+            },
+            "shipped": "float32",
+            "reason": "float32 ships.",
+            "breaks": [],
+        },
+        "data/selection/run.json": {"commit": "abc"},
+        f".graft/looks/{'f' * 32}.json": ["one", "two"],
+    }
+    for path, record in records.items():
+        write_json(tmp_path / path, record)
+    for path in ("data/selection/summary.md", "data/preparation/card.md", "data/deployment/bundle/card.md"):
+        write_text(tmp_path / path, f"# {path}\n")
+    write_text(tmp_path / "data/deployment/bundle/manifest.json", "{}")
+    return tmp_path
+
+
+def test_the_keys_of_the_report(project: Path) -> None:
+    record = collect(project)
+    assert set(record) == {
+        *("verdict", "sentence", "metric", "test_rows", "scores", "differences", "f1_per_label"),
+        *("artefacts", "shipped", "shipped_reason", "selection", "adaptation", "data", "lineage"),
+    }
+    assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
+    assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
+    assert set(record["scores"]["adapted"]["accuracy"]) == {"value", "low", "high"}
+    assert (record["verdict"], record["shipped"], set(record["artefacts"])) == (
+        "undecided",
+        "float32",
+        {"float32", "served"},
+    )
+
+
+def test_lineage_names_bundle_test_and_looks(project: Path) -> None:
+    lineage = collect(project)["lineage"]
+    assert lineage == {
+        "bundle": hashlib.sha256(b"{}").hexdigest()[:12],
+        "lock_hash": None,
+        "test_hash": HASH,
+        "looks_at_this_test": 2,
+        "runs": {"selection": {"commit": "abc"}, "preparation": None, "adaptation": None, "deployment": None},
+    }
+
+
+def test_the_report_as_text_has_each_part(project: Path) -> None:
+    lines = text(collect(project)).splitlines()
+    assert lines[0].startswith("Undecided: accuracy 100.0 %")
+    assert [line.split()[0] for line in lines[3:8]] == [
+        *("adapted", "from_scratch", "frozen_probe", "classical", "majority")
+    ]
+    assert "1.000 [1.000 1.000]" in lines[3]
+    assert next(line for line in lines if line.startswith("float32 ")).split() == ["float32", "1.0000", "0", "0", "2.5"]
+    assert {"float32 ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
+    assert lines[-3:] == [
+        "Data: 8 training, 2 validation, 3 test rows; 3 quarantined.",
+        "No test rows, so no score: c.",
+        "This test set was looked at 2 times with different results.",
+    ]
+
+
+def test_before_deployment_there_are_no_artefacts(project: Path) -> None:
+    (project / "data/deployment/chain.json").unlink()
+    record = collect(project)
+    assert (record["artefacts"], record["shipped"]) == ({}, None) and "artefact " not in text(record)
+
+
+def test_without_a_receipt_the_way_out_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"There is no receipt in this project yet: run `graft run` first\."):
+        collect(tmp_path)
+
+
+def test_each_phase_shows_what_it_left_for_people(project: Path) -> None:
+    assert phase_markdown(project, "selection") == "# data/selection/summary.md\n"
+    assert phase_markdown(project, "preparation") == "# data/preparation/card.md\n"
+    assert phase_markdown(project, "adaptation") == f"```\n{text(collect(project))}\n```"
+    assert phase_markdown(project, "deployment").endswith("```\n\n# data/deployment/bundle/card.md\n")

