@@ -49,9 +49,10 @@ class TextBackbone(nn.Module):
         self.width = int(body.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.blocks_path, blocks = find_blocks(body)
         body.set_submodule(self.blocks_path, nn.ModuleList(list(blocks)[:depth]))
-        if getattr(body.config, "layer_types", None):
-            body.config.layer_types = body.config.layer_types[:depth]  # type: ignore[union-attr]
-        body.config.num_hidden_layers = depth  # type: ignore[union-attr]
+        config: Any = body.config
+        if getattr(config, "layer_types", None):
+            config.layer_types = config.layer_types[:depth]
+        config.num_hidden_layers = depth
 
     @property
     def blocks(self) -> list[nn.Module]:
