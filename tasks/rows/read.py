@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from tasks.errors import InputError
 from tasks.params import Data
 
 SAMPLE_ROWS = 200
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 MAX_BLOCK_BYTES = 2**31 - 1
 
 
@@ -105,6 +108,9 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> p
         raise InputError(f"There is no file {path}: put the data there or correct its path in data of params.yaml.")
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty: it needs a header and rows.")
+    with path.open("rb") as file:
+        if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
+            raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
     try:
         table = reader(path, text_columns)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -124,8 +130,10 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> p
 def _reason(path: Path, message: str) -> str:
     if "UTF8" in message.upper().replace("-", ""):
         return f"{path.name} is not UTF-8: convert it, for instance with iconv."
-    first = message.splitlines()[0][:200].rstrip(".")
-    return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({first}): correct the file."
+    # pyarrow goes on to quote the row it stumbled over; what users wrote belongs in no log.
+    first = re.match(r"[A-Za-z ]*(: Expected \d+ columns, got \d+)?", message)
+    assert first is not None
+    return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({first[0].strip()}): correct the file."
 
 
 def _where(table: pa.Table, where: dict[str, str | int | float | bool]) -> pa.Array:

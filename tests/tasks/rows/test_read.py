@@ -136,3 +136,23 @@ def test_more_rows_than_allowed_are_refused(tmp_path: Path) -> None:
     content = "text,label\na,b\nc,d\n"
     assert "has 2 rows, over data.max_rows 1" in refusal(tmp_path / "r.csv", content, max_rows=1)
     assert len(read(tmp_path / "r.csv", settings(max_rows=2)).numbers) == 2
+
+
+def test_utf16_is_told_by_its_name(tmp_path: Path) -> None:
+    assert "is UTF-16, not UTF-8" in refusal(tmp_path / "rows.csv", CSV.encode("utf-16"))
+
+
+def test_a_broken_row_is_told_without_its_content(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path / "rows.csv", b"text,label\nfine,a\nmy secret,b,too many\n")
+    assert "Expected 2 columns, got 3" in sentence
+    assert "secret" not in sentence
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    assert "has column 'text' more than once" in refusal(tmp_path / "rows.csv", b"text,text,label\nx,y,a\n")
+
+
+def test_a_row_longer_than_a_block_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"text,label\n{'long ' * 500_000},a\nshort,b\n")
+    assert len(read(path, settings()).inputs) == 2
