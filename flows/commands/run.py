@@ -63,7 +63,7 @@ def _run_text(record: dict[str, Any]) -> str:
 
 
 def _estimate(root: Path, waiting: dict[str, str]) -> dict[str, Any]:
-    """Seconds as the last run of each stage took; where there was none, from the size of the data."""
+    """Seconds as the last run of each stage here took, None where there was none; disk of outputs and cache, in GB."""
     from tasks.reproduce import last_seconds
 
     known = last_seconds(root)
