@@ -31,17 +31,13 @@ def predict(
     """Add the columns prediction and probability to a file; print the score when the label column is there."""
     from deploy.releases import Releases
     from tasks.params import load
+    from tasks.rows.read import check_columns
     from tasks.runtime import Runtime
 
     data = load(root / "params.yaml").data
     table = _read(source, data.max_rows, (data.input_column, data.label_column))
-    if data.input_column not in table.column_names:
-        raise InputError(
-            f"{source} has no column {data.input_column!r}: it has {', '.join(table.column_names)}; rename the one "
-            "that holds the examples."
-        )
-    if out is not None and out.suffix not in WRITERS:
-        raise InputError(f"{out.name}: only files ending in {', '.join(WRITERS)} are written; name it so.")
+    check_columns(Path(source).name, table, [data.input_column], "rename the one that holds the examples")
+    _refuse_unwritable(table, out)
     runtime = Runtime.load(Releases(root / "releases").path_of(release), load(root / "params.yaml").resources.threads)
     answered, skipped = _answer(runtime, table, data.input_column)
     _write(answered, out)
@@ -49,11 +45,11 @@ def predict(
 
 
 def _read(source: str, max_rows: int, text_columns: tuple[str, ...]) -> pa.Table:
-    from tasks.rows.read import read_table
+    from tasks.rows.read import MAX_FILE_BYTES, read_table
 
     if source != "-":
         return read_table(Path(source), max_rows, text_columns)
-    content = sys.stdin.buffer.read()
+    content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     with tempfile.TemporaryDirectory() as folder:
         kind = ".jsonl" if content.lstrip()[:1] == b"{" else ".csv"
         path = Path(folder) / f"standard input{kind}"
@@ -92,7 +88,8 @@ def _jsonl(table: pa.Table, sink: Any) -> None:
 
     with open(sink, "w", encoding="utf-8") as file:
         for row in table.to_pylist():
-            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
+            plain = {name: None if value != value else value for name, value in row.items()}
+            file.write(json.dumps(plain, ensure_ascii=False, default=str) + "\n")
 
 
 def _parquet(table: pa.Table, sink: Any) -> None:
@@ -102,6 +99,19 @@ def _parquet(table: pa.Table, sink: Any) -> None:
 
 
 WRITERS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+
+
+def _refuse_unwritable(table: pa.Table, out: Path | None) -> None:
+    """Before anything is answered: a target of unknown form, in no folder, or unable to hold the columns."""
+    import pyarrow as pa
+
+    if out is not None and out.suffix not in WRITERS:
+        raise InputError(f"{out.name}: only files ending in {', '.join(WRITERS)} are written; name it so.")
+    if out is not None and not out.parent.is_dir():
+        raise InputError(f"There is no folder {out.parent} to write {out.name} into: make it.")
+    nested = [field.name for field in table.schema if pa.types.is_nested(field.type)]
+    if nested and (out is None or out.suffix == ".csv"):
+        raise InputError(f"CSV cannot hold the nested column {nested[0]!r}: write with -o to .jsonl or .parquet.")
 
 
 def _write(table: pa.Table, out: Path | None) -> None:
@@ -120,8 +130,11 @@ def _tell(table: pa.Table, label_column: str, skipped: int, version: str, as_jso
     """Counts and score go to stderr, so that stdout stays a table."""
     record: dict[str, Any] = {"rows": table.num_rows, "unanswered": skipped, "version": version}
     if label_column in table.column_names:
-        pairs = zip(table.column(label_column).to_pylist(), table.column("prediction").to_pylist(), strict=True)
-        judged = [str(label) == prediction for label, prediction in pairs if label is not None and prediction]
+        from tasks.rows.read import label_text
+
+        labels = map(label_text, table.column(label_column).to_pylist())
+        pairs = zip(labels, table.column("prediction").to_pylist(), strict=True)
+        judged = [label == prediction for label, prediction in pairs if label is not None and prediction]
         record["accuracy"] = round(sum(judged) / len(judged), 6) if judged else None
     if as_json:
         from tasks.artifacts import canonical_json

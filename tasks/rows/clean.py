@@ -18,7 +18,12 @@ CONTINUATION = "".join(
     bytes([byte]).decode("cp1252" if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
     for byte in range(0x80, 0xC0)
 )
-MOJIBAKE = re.compile(f"[ÂÃ][{re.escape(CONTINUATION)}]|â€[{re.escape(CONTINUATION)}]|\ufffd")
+# Punctuation among them stands after a real Ã or Â too, at a word's end: "AMANHÃ…".
+PUNCTUATION = "\N{HORIZONTAL ELLIPSIS}\N{EN DASH}\N{EM DASH}‘’“”"
+MOJIBAKE = re.compile(
+    f"[ÂÃ](?=[{re.escape(CONTINUATION)}])(?:[^{PUNCTUATION}]|[{PUNCTUATION}](?=\\w))"
+    f"|(?:[ÐÑ][{re.escape(CONTINUATION)}]){{2}}|â€[{re.escape(CONTINUATION)}]|\ufffd"
+)
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,20 @@ def load(root: Path, data: Data) -> Clean:
         InputError: what `read` refuses, fewer than two labels left, more than `data.max_labels`,
             or a split without rows.
     """
-    rows, quarantined, left_out = _valid_rows(root / data.path, data, None)
-    if data.test is not None:
-        test_rows, test_faults, test_left_out = _valid_rows(root / data.test, data, "test")
-        rows, quarantined, left_out = test_rows + rows, quarantined + test_faults, left_out + test_left_out
+    # The test file first: of two copies the first keeps its place.
+    sources: list[tuple[str, Split | None]] = [(data.test, "test")] if data.test is not None else []
+    rows: list[Row] = []
+    quarantined: list[Quarantined] = []
+    left_out, faults = 0, []
+    for path, fixed in [*sources, (data.path, None)]:
+        try:
+            found, out, without = _valid_rows(root / path, data, fixed)
+        except InputError as error:
+            faults += error.sentences
+            continue
+        rows, quarantined, left_out = rows + found, quarantined + out, left_out + without
+    if faults:
+        raise InputError(faults)
     rows, duplicates = _without_duplicates(rows, data.test is not None)
     rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
     labels = sorted({row.label for row in rows})
@@ -94,14 +109,14 @@ def _valid_rows(path: Path, data: Data, fixed: Split | None) -> tuple[list[Row],
             continue
         identity = row_id(text)
         split = fixed or place(identity, 0 if data.test else data.test_share, data.validation_share)
-        rows.append(Row(identity, path.name, number, text, label.strip(), split))
+        rows.append(Row(identity, path.name, number, text, label, split))
     return rows, faults, raw.left_out
 
 
 def _fault(text: str | None, label: str | None, data: Data) -> str | None:
     if text is None or not text.strip():
         return "empty example"
-    if label is None or not label.strip():
+    if label is None:
         return "empty label"
     if len(text) > data.max_characters:
         return f"longer than data.max_characters {data.max_characters}"

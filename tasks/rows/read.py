@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
+import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,11 @@ from tasks.params import Data
 
 SAMPLE_ROWS = 200
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-MAX_BLOCK_BYTES = 2**31 - 1
+# A file is read whole, as one block.
+MAX_FILE_BYTES = 2**31 - 1
+# A file without a header has a row of somebody's text for one; what users wrote belongs in no log.
+COLUMN_NAME = re.compile(r"^[\w .:/()-]{1,40}$")
+NAMED_COLUMNS = 20
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class RawRows:
 
 
 def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
-    return pa.csv.read_csv(
+    table = pa.csv.read_csv(
         path,
         read_options=pa.csv.ReadOptions(block_size=_block_bytes(path)),
         parse_options=pa.csv.ParseOptions(newlines_in_values=True),
@@ -47,15 +52,26 @@ def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
             column_types={name: pa.string() for name in text_columns}, null_values=[""], strings_can_be_null=True
         ),
     )
+    # What is no UTF-8 in a column whose type was left open comes out as bytes.
+    if any(pa.types.is_binary(field.type) for field in table.schema):
+        raise pa.ArrowInvalid("invalid UTF8 data")
+    return table
 
 
-def _jsonl(path: Path, _: Sequence[str]) -> pa.Table:
-    return pa.json.read_json(path, read_options=pa.json.ReadOptions(block_size=_block_bytes(path)))
+def _jsonl(path: Path, text_columns: Sequence[str]) -> pa.Table:
+    options = pa.json.ReadOptions(block_size=_block_bytes(path))
+    schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns)])
+    try:
+        table = pa.json.read_json(path, options, pa.json.ParseOptions(explicit_schema=schema))
+    except pa.ArrowInvalid:  # numbers or booleans stand there; without the schema, text that looks like a date changes
+        return pa.json.read_json(path, options)
+    # A column that the schema names and the file has not comes out empty.
+    return table.drop_columns([name for name in schema.names if table.column(name).null_count == table.num_rows])
 
 
 def _block_bytes(path: Path) -> int:
     """One block for the whole file: a row longer than a block would be refused as broken."""
-    return max(1 << 20, min(path.stat().st_size + 1, MAX_BLOCK_BYTES))
+    return max(1 << 20, path.stat().st_size + 1)
 
 
 def _parquet(path: Path, _: Sequence[str]) -> pa.Table:
@@ -74,14 +90,8 @@ def read(path: Path, data: Data) -> RawRows:
     """
     text_wanted = [column for column, wanted in sorted(data.where.items()) if isinstance(wanted, str)]
     table = read_table(path, data.max_rows, (data.input_column, data.label_column, *text_wanted))
-    for column in (data.input_column, data.label_column, *sorted(data.where)):
-        if column not in table.column_names:
-            raise InputError(
-                f"{path.name} has no column {column!r}: it has {', '.join(table.column_names)}; "
-                "set data.input_column, data.label_column or data.where to one of these."
-            )
-        if table.column_names.count(column) > 1:
-            raise InputError(f"{path.name} has column {column!r} more than once: rename one of them.")
+    columns = dict.fromkeys((data.input_column, data.label_column, *sorted(data.where)))
+    check_columns(path.name, table, columns, "set data.input_column, data.label_column or data.where to one of these")
     numbers = pa.array(range(1, table.num_rows + 1))
     kept = _where(table, data.where)
     chosen = table.filter(kept)
@@ -89,14 +99,37 @@ def read(path: Path, data: Data) -> RawRows:
         raise InputError(f"data.where {data.where} keeps none of the {table.num_rows} rows of {path.name}: change it.")
     return RawRows(
         numbers=numbers.filter(kept).to_pylist(),
-        inputs=_examples(chosen.column(data.input_column), path, data.input_column),
-        labels=[_label(value) for value in chosen.column(data.label_column).to_pylist()],
+        inputs=_examples(_valid(chosen, data.input_column, path), path, data.input_column),
+        labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
         left_out=table.num_rows - chosen.num_rows,
     )
 
 
+def check_columns(name: str, table: pa.Table, columns: Iterable[str], remedy: str) -> None:
+    """Refuse a table in which one of `columns` is missing or stands twice.
+
+    Raises:
+        InputError: with a sentence for every such column.
+    """
+    faults = []
+    for column in columns:
+        count = table.column_names.count(column)
+        if count == 0:
+            faults.append(f"{name} has no column {column!r}: it has {_names(table.column_names)}; {remedy}.")
+        if count > 1:
+            faults.append(f"{name} has column {column!r} more than once: rename one of them.")
+    if faults:
+        raise InputError(faults)
+
+
+def _names(columns: Sequence[str]) -> str:
+    plain = [column for column in columns[:NAMED_COLUMNS] if COLUMN_NAME.match(column)]
+    others = len(columns) - len(plain)
+    return ", ".join([*plain, *([f"{others} that are not named here"] if others else [])])
+
+
 def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> pa.Table:
-    """Read a file whole; `text_columns` stay text in CSV, where a label "007" or "true" would change its form.
+    """Read a file whole; `text_columns` stay text, where a label "007", "true" or "2024-01-01" would change its form.
 
     Raises:
         InputError: as `read`, for what concerns the file and not its columns.
@@ -106,12 +139,15 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> p
         raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
     if not path.is_file():
         raise InputError(f"There is no file {path}: put the data there or correct its path in data of params.yaml.")
-    if path.stat().st_size == 0:
+    size = path.stat().st_size
+    if size == 0:
         raise InputError(f"{path.name} is empty: it needs a header and rows.")
-    with path.open("rb") as file:
-        if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
-            raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"{path.name} has {size / 1e9:.1f} GB, over the 2.1 that are read at once: sample it.")
     try:
+        with path.open("rb") as file:
+            if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
+                raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
         table = reader(path, text_columns)
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise InputError(_reason(path, str(error))) from None
@@ -121,9 +157,6 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> p
         raise InputError(f"{path.name} has a header but no rows: put the data in.")
     if table.num_rows > max_rows:
         raise InputError(f"{path.name} has {table.num_rows} rows, over data.max_rows {max_rows}: raise it or sample.")
-    not_utf8 = [field.name for field in table.schema if pa.types.is_binary(field.type)]
-    if not_utf8:
-        raise InputError(f"{path.name} is not UTF-8 in column {not_utf8[0]!r}: convert it, for instance with iconv.")
     return table
 
 
@@ -142,9 +175,21 @@ def _where(table: pa.Table, where: dict[str, str | int | float | bool]) -> pa.Ar
     return pa.array(keep, type=pa.bool_())
 
 
+def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
+    """The column with dictionaries spelled out and every text checked: Parquet promises UTF-8 and checks nothing."""
+    column = table.column(name)
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise InputError(_reason(path, str(error))) from None
+    return column
+
+
 def _examples(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None]:
     kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise InputError(f"Column {name!r} of {path.name} holds {kind}, not text: set data.input_column to the text.")
     values: list[str | None] = column.to_pylist()
     filled = [value for value in values if value and value.strip()]
@@ -153,9 +198,11 @@ def _examples(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None
     return values
 
 
-def _label(value: object) -> str | None:
-    """JSONL and Parquet have booleans where CSV has their names: one label, one form."""
-    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def label_text(value: object) -> str | None:
+    """A label as every format spells it: booleans by the names CSV has for them, no space around; None for a gap."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return (str(value).lower() if isinstance(value, bool) else str(value)).strip() or None
 
 
 def _is_number(value: str) -> bool:

@@ -60,6 +60,8 @@ def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
         ("schÃ¶n", "a", "broken encoding (UTF-8 read as another)"),
         ("itâ€™s", "a", "broken encoding (UTF-8 read as another)"),
         ("lost \ufffd", "a", "broken encoding (UTF-8 read as another)"),
+        ("Ã–sterreich", "a", "broken encoding (UTF-8 read as another)"),
+        ("Ð¿Ñ€Ð¸Ð²ÐµÑ‚", "a", "broken encoding (UTF-8 read as another)"),
     ],
 )
 def test_an_unusable_row_is_quarantined_with_its_reason(tmp_path: Path, text: str, label: str, reason: str) -> None:
@@ -67,7 +69,9 @@ def test_an_unusable_row_is_quarantined_with_its_reason(tmp_path: Path, text: st
     assert reasons(found) == {11: reason} and len(found.rows) == 10
 
 
-@pytest.mark.parametrize("text", ["w" * 40, "São Ângelo, Ãn", "10 € â la carte"])
+@pytest.mark.parametrize(
+    "text", ["w" * 40, "São Ângelo, Ãn", "10 € â la carte", "AMANHÃ… POR FAVOR", "IRMÃ – “AMANHÃ”"]
+)
 def test_what_only_looks_broken_is_used(tmp_path: Path, text: str) -> None:
     assert reasons(loaded(tmp_path, [*usable(), (text, "a")], max_characters=40)) == {}
 

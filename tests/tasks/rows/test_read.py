@@ -142,6 +142,63 @@ def test_utf16_is_told_by_its_name(tmp_path: Path) -> None:
     assert "is UTF-16, not UTF-8" in refusal(tmp_path / "rows.csv", CSV.encode("utf-16"))
 
 
+@pytest.mark.parametrize("label", ["007", "true", "2024-01-01", "2024-01-01T10:00:00", "1.0"])
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_a_label_that_looks_like_something_else_keeps_its_form(tmp_path: Path, ending: str, label: str) -> None:
+    row = {"text": "word", "label": label, "channel": label}
+    content = json.dumps(row) if ending == ".jsonl" else ",".join(row) + "\n" + ",".join(row.values()) + "\n"
+    path = tmp_path / f"rows{ending}"
+    path.write_text(content)
+    assert read(path, settings(where={"channel": label})).labels == [label]
+
+
+def test_a_gap_in_a_column_of_numbers_is_no_label(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"text": ["one", "two"], "label": [1.5, float("nan")]}), tmp_path / "rows.parquet")
+    assert read(tmp_path / "rows.parquet", settings()).labels == ["1.5", None]
+
+
+def test_categories_of_parquet_are_read_as_their_texts(tmp_path: Path) -> None:
+    columns = {"text": pa.array(["one", "two"]).dictionary_encode(), "label": pa.array(["a", "b"]).dictionary_encode()}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    found = read(tmp_path / "rows.parquet", settings())
+    assert (found.inputs, found.labels) == (["one", "two"], ["a", "b"])
+
+
+def test_bytes_that_parquet_calls_text_are_refused(tmp_path: Path) -> None:
+    text = pa.array([b"gr\xfc\xdfe"]).cast(pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": text, "label": ["a"]}), tmp_path / "rows.parquet")
+    assert "is not UTF-8" in refusal(tmp_path / "rows.parquet")
+
+
+def test_pictures_beside_the_text_do_no_harm(tmp_path: Path) -> None:
+    columns = {"text": ["one"], "label": ["a"], "thumb": pa.array([b"\xff\xd8"], type=pa.binary())}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    assert read(tmp_path / "rows.parquet", settings()).inputs == ["one"]
+
+
+def test_every_missing_column_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError) as caught:
+        read(path, settings(where={"channel": "email"}))
+    assert [sentence.split("'")[1] for sentence in caught.value.sentences] == ["text", "label", "channel"]
+
+
+def test_a_row_in_the_place_of_the_header_is_not_quoted(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text('"My name is Jo; card 4111 1111, call me!",a\nword,b\n')
+    with pytest.raises(InputError) as caught:
+        read(path, settings())
+    assert "4111" not in str(caught.value) and "it has a, 1 that are not named here" in str(caught.value)
+
+
+def test_a_file_too_large_to_be_read_at_once_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with path.open("wb") as file:
+        file.truncate(2**31)
+    assert "2.1 GB, over the 2.1" in refusal(path)
+
+
 def test_a_broken_row_is_told_without_its_content(tmp_path: Path) -> None:
     sentence = refusal(tmp_path / "rows.csv", b"text,label\nfine,a\nmy secret,b,too many\n")
     assert "Expected 2 columns, got 3" in sentence
