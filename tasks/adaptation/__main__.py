@@ -72,23 +72,14 @@ def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     settings = bench.stage.params.adaptation.scope.full
     objective = Supervised(settings.batch_rows, bench.learn)
     make = bench.maker(bench.backbones.load)
-    network, progress, rate, losses = search_and_train(
-        make, scope, objective, bench.job(settings), bench.resume_folder(), bench.stage.say
-    )
+    found = search_and_train(make, scope, objective, bench.job(settings), bench.resume_folder(), bench.stage.say)
     history = [
-        {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={rate:g}"}
-        for epoch in progress.history
+        {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
+        for epoch in found.progress.history
     ]
-    validation = networks.logits(network, bench.encoder, bench.data.of("validation").encoded)
-    record = {
-        "learning_rate": rate,
-        "search": {f"{r:g}": loss for r, loss in losses.items()},
-        "epochs": len(progress.history),
-        "best_epoch": progress.best_epoch + 1,
-        "steps": progress.history[-1].step,
-        "learns": "everything",
-    }
-    return network, validation, record, history
+    validation = networks.logits(found.network, bench.encoder, bench.data.of("validation").encoded)
+    record = found.record() | {"precision": bench.precision, "learns": "everything"}
+    return found.network, validation, record, history
 
 
 def _save(stage: Stage, bench: Workbench, network: Network) -> None:

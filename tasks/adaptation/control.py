@@ -1,16 +1,21 @@
 """Stage `adaptation_control`: the same architecture from scratch, on the same rows, fairly treated.
 
 It gets a rate search of its own and, before early stopping may end it, at least the epochs of full fine-tuning.
+Where the adapted head learns from the validation rows too, so does the control, once they have said when to stop.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tasks import network as networks
 from tasks.adaptation import scope as scopes
-from tasks.adaptation.edge import open_workbench
+from tasks.adaptation.edge import Workbench, open_workbench
+from tasks.adaptation.loop import train
 from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.search import search_and_train
+from tasks.adaptation.search import Trained, search_and_train
 from tasks.artifacts import write_json
+from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.stage import Stage, run
 
@@ -21,7 +26,7 @@ def main(stage: Stage) -> None:
     """Train the control and write its predictions of the test rows."""
     bench = open_workbench(stage)
     settings = stage.params.receipt.scratch
-    network, progress, rate, losses = search_and_train(
+    found = search_and_train(
         bench.maker(bench.backbones.from_scratch),
         scopes.get("full"),
         Supervised(settings.batch_rows, bench.learn),
@@ -29,20 +34,33 @@ def main(stage: Stage) -> None:
         bench.resume_folder(),
         stage.say,
     )
+    refit = not scopes.trains(scopes.get(bench.kind), found.network.backbone)
+    network = _refitted(bench, found) if refit else found.network
     test = bench.data.of("test")
     logits = networks.logits(network, bench.encoder, test.encoded)
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
-    write_json(
-        stage.out(f"{OUT}/control.json"),
-        {
-            "learning_rate": rate,
-            "search": {f"{r:g}": loss for r, loss in losses.items()},
-            "epochs": len(progress.history),
-            "best_epoch": progress.best_epoch + 1,
-            "steps": progress.history[-1].step,
-        },
-    )
+    record = found.record() | {"precision": bench.precision, "refitted_with_validation_rows": refit}
+    write_json(stage.out(f"{OUT}/control.json"), record)
     bench.forget_resume_state()
+
+
+def _refitted(bench: Workbench, found: Trained) -> Network:
+    """Trained anew on training and validation rows, for as many epochs as were best."""
+    settings = bench.stage.params.receipt.scratch
+    epochs = found.progress.best_epoch + 1
+    job = bench.job(settings, least_epochs=epochs)
+    both = bench.data.of("train", "validation")
+    network = bench.maker(bench.backbones.from_scratch)()
+    bench.stage.say(f"Training the control again with the validation rows, {epochs} epochs.")
+    train(
+        network,
+        scopes.get("full"),
+        Supervised(settings.batch_rows, bench.learn),
+        replace(job, train=both, rate=found.rate, epochs=epochs),
+        bench.resume_folder() / "refit",
+        bench.stage.say,
+    )
+    return network
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,6 +52,14 @@ class Workbench:
         """The modality's `backbone` module."""
         return modalities.part(self.stage.params.project.modality, "backbone")
 
+    @property
+    def precision(self) -> str:
+        """Of training steps: float32 or bfloat16."""
+        wanted = self.stage.params.resources.precision
+        if wanted != "auto":
+            return wanted
+        return "bfloat16" if computes_in_bfloat16(torch.cpu.get_capabilities()) else "float32"
+
     def maker(self, load: Callable[[Path, int, str], Any]) -> Callable[[], Network]:
         """A function that makes the same network at every call, weights drawn from the project's seed."""
 
@@ -66,7 +74,7 @@ class Workbench:
         """Training on the training rows, steered by the validation rows."""
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
-        return Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, least_epochs)
+        return Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
 
     def resume_folder(self) -> Path:
         """Where this stage may go on after a kill: named by a hash of all its inputs."""
@@ -84,6 +92,11 @@ class Workbench:
     def forget_resume_state(self) -> None:
         """Drop it once the outputs are made; also what runs with other inputs left."""
         shutil.rmtree(self.stage.state("resume") / self.stage.name, ignore_errors=True)
+
+
+def computes_in_bfloat16(capabilities: Mapping[str, Any]) -> bool:
+    """Whether a CPU multiplies bfloat16 matrices itself: AVX-512 or AMX on x86-64, BF16 on Arm."""
+    return any(capabilities.get(name) is True for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def open_workbench(stage: Stage) -> Workbench:

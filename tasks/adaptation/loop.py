@@ -63,6 +63,7 @@ class Job:
         epochs: epochs at most.
         least_epochs: epochs before early stopping may end it.
         seed: of data order and dropout.
+        precision: float32, or bfloat16 for the products of matrices; weights and moments stay float32.
     """
 
     train: Prepared
@@ -72,6 +73,7 @@ class Job:
     rate: float
     epochs: int
     seed: int
+    precision: str
     least_epochs: int = 0
 
 
@@ -135,7 +137,8 @@ def _one_epoch(
             group["lr"] = job.rate * factor * group["factor"]
         inputs = networks.tensors(job.encoder, [job.train.encoded[row] for row in rows])
         classes = torch.from_numpy(job.train.classes[rows])
-        loss, _ = objective.loss(network, inputs, classes, step / total)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
+            loss, _ = objective.loss(network, inputs, classes, step / total)
         loss.backward()
         trainable = [p for group in optimizer.param_groups for p in group["params"]]
         torch.nn.utils.clip_grad_norm_(trainable, job.settings.max_gradient_norm)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tasks.adaptation.loop import Job, Progress, train
 from tasks.adaptation.objective import Objective
@@ -32,10 +34,37 @@ def best_rate(
     return rate, losses
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What a search and the training after it left.
+
+    Attributes:
+        network: with the weights of its best epoch.
+        progress: its history.
+        rate: the rate that won.
+        losses: rate -> validation loss of its trial; infinite where it diverged, empty where one rate needs no search.
+    """
+
+    network: Network
+    progress: Progress
+    rate: float
+    losses: dict[float, float]
+
+    def record(self) -> dict[str, Any]:
+        """As JSON; None for a rate whose loss did not stay finite."""
+        return {
+            "learning_rate": self.rate,
+            "search": {f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in self.losses.items()},
+            "epochs": len(self.progress.history),
+            "best_epoch": self.progress.best_epoch + 1,
+            "steps": self.progress.history[-1].step,
+        }
+
+
 def search_and_train(
     make: Callable[[], Network], scope: Scope, objective: Objective, job: Job, resume: Path, say: Callable[[str], None]
-) -> tuple[Network, Progress, float, dict[float, float]]:
-    """Trained network, its history, the rate and the search's losses.
+) -> Trained:
+    """Find a rate, then train at it.
 
     Args:
         make: a fresh network, the same at every call.
@@ -52,11 +81,11 @@ def search_and_train(
     network = make()
     progress = train(network, scope, objective, replace(job, rate=rate), resume / "final", say)
     _refuse_divergence(progress.best, job)
-    return network, progress, rate, losses
+    return Trained(network, progress, rate, losses)
 
 
 def _refuse_divergence(loss: float, job: Job) -> None:
-    if loss == float("inf"):
+    if not math.isfinite(loss):
         raise InputError(
             f"No learning rate of {job.settings.learning_rates} kept the loss finite: lower them in params.yaml."
         )

@@ -16,7 +16,7 @@ from torch import nn
 from tasks.adaptation import scope as scopes
 from tasks.adaptation.loop import Job, Progress, schedule, train
 from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.search import search_and_train
+from tasks.adaptation.search import Trained, search_and_train
 from tasks.errors import InputError
 from tasks.modalities.contract import Arrays
 from tasks.network import Network, logits
@@ -86,7 +86,7 @@ def rows(count: int, seed: int, flipped: bool = False) -> Prepared:
 
 def job(flipped: bool = False, **changes: Any) -> Job:
     settings = SETTINGS.model_copy(update=changes)
-    return Job(rows(60, 1), rows(20, 2, flipped), ToyEncoder(), settings, 0.05, settings.epochs, seed=3)  # type: ignore[arg-type]
+    return Job(rows(60, 1), rows(20, 2, flipped), ToyEncoder(), settings, 0.05, settings.epochs, 3, "float32")  # type: ignore[arg-type]
 
 
 def network(limit: float = math.inf) -> Network:
@@ -116,22 +116,33 @@ def test_separable_rows_are_learned() -> None:
     assert [epoch.step for epoch in progress.history] == [8, 16, 24, 32, 40]
 
 
-def test_training_again_gives_the_same_weights() -> None:
-    assert same(trained(job())[0], trained(job())[0])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_training_again_gives_the_same_weights(precision: str) -> None:
+    work = replace(job(), precision=precision)
+    assert same(trained(work)[0], trained(work)[0])
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 4])
-def test_interrupted_and_resumed_ends_like_undisturbed(tmp_path: Path, epoch: int) -> None:
-    undisturbed, whole = trained(job())
+def test_bfloat16_is_for_the_products_alone() -> None:
+    made, progress = trained(replace(job(), precision="bfloat16"))
+    exact, _ = trained(job())
+    assert not same(made, exact), "the steps were taken in another precision"
+    assert {parameter.dtype for parameter in made.parameters()} == {torch.float32}
+    assert progress.history[-1].validation_loss < progress.history[0].validation_loss
+
+
+@pytest.mark.parametrize(("epoch", "precision"), [(1, "float32"), (2, "bfloat16"), (4, "float32")])
+def test_interrupted_and_resumed_ends_like_undisturbed(tmp_path: Path, epoch: int, precision: str) -> None:
+    work = replace(job(), precision=precision)
+    undisturbed, whole = trained(work)
 
     def interrupt(line: str) -> None:
         if f"epoch {epoch + 1} of" in line:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        trained(job(), tmp_path / "resume", interrupt)
+        trained(work, tmp_path / "resume", interrupt)
     lines: list[str] = []
-    resumed, progress = trained(job(), tmp_path / "resume", lines.append)
+    resumed, progress = trained(work, tmp_path / "resume", lines.append)
     assert len(lines) == 5 - epoch, "the epochs before the interruption are not trained again"
     assert same(resumed, undisturbed)
     assert progress == whole
@@ -166,17 +177,17 @@ def test_stopped_run_stays_stopped_when_resumed(tmp_path: Path) -> None:
     assert len(trained(work, tmp_path / "resume")[1].history) == 2
 
 
-def search(tmp_path: Path, rates: list[float]) -> tuple[Network, Progress, float, dict[float, float]]:
+def search(tmp_path: Path, rates: list[float]) -> Trained:
     work = job(learning_rates=rates, search_epochs=2)
     make = lambda: network(limit=4.0)  # noqa: E731
     return search_and_train(make, scopes.get("full"), Supervised(8, learn), work, tmp_path, lambda line: None)
 
 
 def test_search_survives_a_rate_that_diverges(tmp_path: Path) -> None:
-    _, progress, rate, losses = search(tmp_path, [1.0, 0.05, 0.001])
-    assert rate == 0.05
-    assert losses[1.0] == math.inf and losses[0.05] < losses[0.001] < math.inf
-    assert len(progress.history) == 5
+    found = search(tmp_path, [1.0, 0.05, 0.001])
+    assert found.rate == 0.05
+    assert found.losses[1.0] == math.inf and found.losses[0.05] < found.losses[0.001] < math.inf
+    assert len(found.progress.history) == 5
 
 
 @pytest.mark.parametrize("rates", [[1.0], [0.9, 1.0]])
