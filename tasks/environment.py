@@ -6,6 +6,7 @@ import re
 import shutil
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from tasks.params import Params
 
@@ -23,13 +24,14 @@ def locked(path: Path) -> dict[str, str]:
     return dict(sorted(pins))
 
 
-def readings(root: Path) -> dict[str, float]:
-    """Free disk and memory in GB, read now: for records that no hash covers."""
+def readings(root: Path) -> dict[str, Any]:
+    """Free disk and memory in GB, and the installed versions of what the lock pins, read now."""
     fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE))
     return {
         "free_disk_gb": round(shutil.disk_usage(root).free / 1e9, 1),
         "memory_gb": round(int(fields["MemTotal"]) * 1024 / 1e9, 1),
         "free_memory_gb": round(int(fields["MemAvailable"]) * 1024 / 1e9, 1),
+        "versions": {name: version for name in locked(LOCK) if (version := _installed(name))},
     }
 
 

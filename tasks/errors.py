@@ -10,7 +10,14 @@ GraftError
 
 from __future__ import annotations
 
+import errno
+import re
 from collections.abc import Sequence
+from pathlib import Path
+
+NO_ROOM = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+# Libraries in Rust and C++ report a refused write as text only.
+NO_ROOM_TEXT = re.compile(r"os error (27|28|30|122)|Errno (27|28|30|122)|No space left|File too large|disk is full")
 
 
 class GraftError(Exception):
@@ -62,3 +69,13 @@ class CrashError(GraftError):
 BY_OUTCOME: dict[str, type[GraftError]] = {
     kind.outcome: kind for kind in (InputError, GateError, InterruptError, CrashError)
 }
+
+
+def refused_write(error: BaseException) -> str | None:
+    """The sentence for a write that the system refused, or None when the error is another."""
+    refused = isinstance(error, OSError) and error.errno in NO_ROOM
+    if not refused and not NO_ROOM_TEXT.search(str(error)):
+        return None
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
+    name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else "an output"
+    return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."

@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from tasks.artifacts import canonical_json, new_folder, sha256_text
+from tasks import fingerprint
+from tasks.artifacts import canonical_json, new_folder, sha256_file, sha256_text
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 from tasks.network import BATCH_ROWS, batches, tensors
+from tasks.weights import snapshot_files
 
 Key = tuple[int, str]
+ABANDONED_SECONDS = 3600
 
 
 def pooled(
     store: Path,
     limit_gb: float,
-    identity: dict[str, str],
+    identity: dict[str, Any],
     backbone: Backbone,
     encoder: Encoder,
     encoded: Sequence[Arrays],
@@ -32,7 +37,7 @@ def pooled(
     Args:
         store: folder of the store; safe for two writers, since entries are written by rename.
         limit_gb: the least recently used entries leave above this size.
-        identity: what the features depend on beside the rows: hash of the weights, threads, library versions.
+        identity: as the function of that name gives it.
         backbone: in evaluation mode, uncut.
         encoder: makes batches of `encoded`.
         encoded: one dict of unpadded arrays per row.
@@ -53,6 +58,15 @@ def pooled(
         return features
     os.utime(folder)
     return {_key(path): np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
+
+
+def identity(model: Path, threads: int) -> dict[str, Any]:
+    """What the features of a model folder depend on beside the rows: its files, the code, libraries, threads."""
+    return {
+        "model": {path.name: sha256_file(path) for path in snapshot_files(model)},
+        "code": fingerprint.of_stage("python -m tasks.features"),
+        "threads": threads,
+    }
 
 
 def compute(
@@ -84,13 +98,16 @@ def _hash_rows(encoded: Sequence[Arrays]) -> str:
 
 
 def _trim(store: Path, limit_gb: float, keep: Path) -> None:
-    entries = sorted((path for path in store.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for path in store.glob(".*"):  # left by a writer that was killed
+        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
+    entries = sorted(store.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
     sizes = {path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries}
     total = sum(sizes.values())
     for path in entries:
         if total <= limit_gb * 1e9:
             return
-        if path != keep and not path.name.startswith("."):
+        if path != keep:
             shutil.rmtree(path, ignore_errors=True)
             total -= sizes[path]
 

@@ -17,24 +17,40 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from tasks.artifacts import canonical_json, sha256_file, sha256_text, write_text
+from tasks.params import Candidate
+from tasks.weights import companions
 
 HOUSE = Path(__file__).resolve().parents[1]
 PACKAGE = "tasks"
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+# Libraries that do the work of another and are imported by it alone: the solver, the exporter.
+BEHIND = {"sklearn": ("scipy",), "onnx": ("onnxscript",)}
 MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z0-9_]+)+$")
 
 
 def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Content of `code.yaml`: stage -> hash, and the hash of the source's own test set.
+    """Content of `code.yaml`: stage -> hash, and hashes of what else a stage depends on and DVC cannot name.
 
-    DVC's templates know no optional dependency: `data.test` may be null, so its content is told here.
+    DVC's templates know no optional dependency: `data.test` may be null, and a candidate may lie in a package.
     """
     hashes = {name: of_stage(stage["cmd"]) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
     test = params.get("data", {}).get("test")
     path = root / test if isinstance(test, str) else None
-    return hashes | {"test_data": sha256_file(path) if path and path.is_file() else None}
+    found = [_companions(entry, root) for entry in params.get("selection", {}).get("candidates") or []]
+    return hashes | {
+        "test_data": sha256_file(path) if path and path.is_file() else None,
+        "models": sha256_text(canonical_json(found)),
+    }
+
+
+def _companions(entry: Any, root: Path) -> dict[str, str] | None:
+    try:
+        return companions(Candidate.model_validate(entry), root)
+    except ValidationError:  # told in full by whoever loads the params
+        return None
 
 
 def of_stage(command: str) -> str:
@@ -63,7 +79,8 @@ def closure(module: str) -> tuple[set[str], set[str]]:
             if imported.split(".")[0] == PACKAGE:
                 waiting.append(imported)
             elif imported.split(".")[0] not in sys.stdlib_module_names:
-                libraries.add(imported.split(".")[0])
+                library = imported.split(".")[0]
+                libraries |= {library, *BEHIND.get(library, ())}
     return own, libraries
 
 

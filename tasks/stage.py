@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import fcntl
 import os
-import re
 import resource
 import shutil
 import signal
@@ -15,23 +13,21 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tasks import environment
 from tasks.artifacts import read_json, replace, write_json
-from tasks.errors import BusyError, GraftError, InputError
+from tasks.errors import BusyError, GraftError, InputError, refused_write
 from tasks.params import Params, load
 
 STATE = Path(".graft")
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
-NO_ROOM = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-# Libraries in Rust and C++ report a refused write as text only.
-NO_ROOM_TEXT = re.compile(r"os error (27|28|30|122)|Errno (27|28|30|122)|No space left|File too large|disk is full")
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,14 @@ class Stage:
         root: the project's folder.
         params: all of params.yaml.
         staging: where outputs are made before they replace the last good ones.
+        readings: what no hash covers, for the phase's run.json.
     """
 
     name: str
     root: Path
     params: Params
     staging: Path
+    readings: dict[str, Any] = field(default_factory=dict)
 
     def out(self, path: str) -> Path:
         """Where to write the output that dvc.yaml names `path`."""
@@ -98,16 +96,22 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
 def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
     started = time.monotonic()
     params = load(root / "params.yaml")
+    faults = environment.faults(root, params)
+    if faults:
+        raise InputError(faults)
     fix_randomness(params)
     staging = root / STATE / "staging" / name
     shutil.rmtree(staging, ignore_errors=True)
-    main(Stage(name, root, params, staging))
+    stage = Stage(name, root, params, staging)
+    main(stage)
     for out in outs(read_dvc_yaml(root)["stages"][name]):
         target = root / out
         target.parent.mkdir(parents=True, exist_ok=True)
+        for left in target.parent.glob(f".{target.name}.*"):  # by a run that was killed while it swapped
+            shutil.rmtree(left, ignore_errors=True)
         replace(staging / out, target)
     shutil.rmtree(staging, ignore_errors=True)
-    _record_run(root, name, time.monotonic() - started)
+    _record_run(stage, time.monotonic() - started)
 
 
 def read_dvc_yaml(root: Path) -> dict[str, Any]:
@@ -140,6 +144,8 @@ def fix_randomness(params: Params) -> None:
     threadpool_limits(threads)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
+    # Filling memory that nobody reads costs a sixth of a training step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -177,22 +183,12 @@ def one_writer(path: Path) -> Iterator[None]:
         yield
 
 
-def refused_write(error: BaseException) -> str | None:
-    """The sentence for a write that the system refused, or None when the error is another."""
-    refused = isinstance(error, OSError) and error.errno in NO_ROOM
-    if not refused and not NO_ROOM_TEXT.search(str(error)):
-        return None
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
-    name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else "an output"
-    return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."
-
-
-def _record_run(root: Path, name: str, seconds: float) -> None:
-    """What may not stand in a hashed output: when, where, from which commit, and at what cost."""
-    path = root / "data" / name.split("_")[0] / "run.json"
+def _record_run(stage: Stage, seconds: float) -> None:
+    """What may not stand in a hashed output: when, where, and at what cost."""
+    path = stage.root / "data" / stage.name.split("_")[0] / "run.json"
     record = read_json(path) if path.is_file() else {}
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    record[name] = {
+    record[stage.name] = stage.readings | {
         "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(seconds, 2),
         "peak_memory_mb": round(usage.ru_maxrss / 1024),

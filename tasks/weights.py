@@ -70,7 +70,10 @@ def _hub(name: str, revision: str, _: Path) -> Path:
 
     patterns = [f"*{suffix}" for suffix in KEPT_SUFFIXES]
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+        there = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
+        # Another program may have cached the tokenizer alone.
+        if (there / CONFIG).is_file() and (there / WEIGHTS).is_file():
+            return there
     except LocalEntryNotFoundError:
         pass
     except HFValidationError:
@@ -90,6 +93,22 @@ def _hub(name: str, revision: str, _: Path) -> Path:
 
 
 SOURCES: dict[str, Callable[[str, str, Path], Path]] = {"package": _package, "path": _path, "hub": _hub}
+
+
+def companions(candidate: Candidate, root: Path) -> dict[str, str] | None:
+    """Name -> sha256 of config, tokenizer and the like beside the weights, which a pinned sha256 does not cover.
+
+    Returns:
+        None for a hub candidate, whose commit covers them, and for one that is not there.
+    """
+    scheme, name = candidate.source.split(":", 1)
+    if scheme == "hub":
+        return None
+    try:
+        folder = SOURCES[scheme](name, candidate.revision, root)
+    except InputError:
+        return None
+    return {path.name: sha256_file(path) for path in snapshot_files(folder) if path.name != WEIGHTS}
 
 
 def snapshot_files(folder: Path) -> list[Path]:

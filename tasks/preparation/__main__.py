@@ -21,29 +21,25 @@ from tasks.weights import resolve, snapshot_files
 
 
 def main(stage: Stage) -> None:
-    """Preparation, the environment and the model first: nothing is spent on what cannot run."""
+    """Preparation, the model first: nothing is spent on what cannot run."""
     params = stage.params
-    faults = environment.faults(stage.root, params)
-    if faults:
-        raise InputError(faults)
     chosen = read_json(stage.root / "data/selection/choice.json")
     model = resolve(Candidate(source=chosen["source"], revision=chosen["revision"]), stage.root)
     encoder = modalities.part(params.project.modality, "encode").from_model(
         model, getattr(params.preparation, params.project.modality)
     )
     _warm_pass(modalities.part(params.project.modality, "backbone").load(model), encoder)
-    readings = environment.readings(stage.root)
+    stage.readings["environment"] = found = environment.readings(stage.root)
     stage.say(
-        f"Environment as locked, {readings['free_disk_gb']} GB of disk and {readings['free_memory_gb']} of memory free."
+        f"Environment as locked, {found['free_disk_gb']} GB of disk and {found['free_memory_gb']} of memory free."
     )
 
     clean = load(stage.root, params.data)
     encoded = encoder.encode([row.input for row in clean.rows])
     folder = stage.out(str(FOLDER / prepared.ROWS)).parent
     prepared.save(folder, clean.rows, encoded, clean.labels)
-    sources = [Path(path) for path in (params.data.path, params.data.test) if path]
-    record = card.record(clean, {path.name: sha256_file(stage.root / path) for path in sources})
-    record["versions"] = environment.locked(environment.LOCK)
+    sources = {"data.path": params.data.path} | ({"data.test": params.data.test} if params.data.test else {})
+    record = card.record(clean, {name: sha256_file(stage.root / path) for name, path in sources.items()})
     record["threads"] = params.resources.threads
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)

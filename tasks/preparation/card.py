@@ -21,7 +21,7 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
 
     Args:
         clean: rows after validation.
-        source: file name -> sha256 of each source file.
+        source: data.path and data.test -> sha256 of the file that each names.
     """
     per_split = {split: Counter(row.label for row in clean.of(split)) for split in SPLITS}
     return {

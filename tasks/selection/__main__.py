@@ -53,7 +53,7 @@ def _score(
     backbone = modalities.part(modality, "backbone").load(folder)
     examples = [row.input for row in rows]
     encoded = encoder.encode(examples)
-    identity = {"weights": candidate.revision, "threads": str(params.resources.threads), "libraries": _libraries()}
+    identity = features.identity(folder, params.resources.threads)
     found = features.pooled(
         stage.state("features"), params.resources.cache_gb, identity, backbone, encoder, encoded, settings.pools
     )
@@ -76,13 +76,6 @@ def _sample(rows: list[Row], most: int, seed: int) -> list[Row]:
         return rows
     kept = {row.id for row in sorted(rows, key=lambda row: sha256_text(f"{seed}{row.id}"))[:most]}
     return [row for row in rows if row.id in kept]
-
-
-def _libraries() -> str:
-    import torch
-    import transformers
-
-    return f"torch {torch.__version__} transformers {transformers.__version__}"
 
 
 if __name__ == "__main__":

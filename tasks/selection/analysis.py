@@ -16,8 +16,8 @@ def analyse(clean: Clean, lengths: dict[str, np.ndarray], truncated: dict[str, i
 
     Args:
         clean: rows after validation; statements about content use the training side alone.
-        lengths: candidate -> (N,) encoded length of each training-side row.
-        truncated: candidate -> training-side rows that lose something to the length limit.
+        lengths: candidate -> (N,) encoded length of each training-side row that was scored.
+        truncated: candidate -> how many of these lose something to the length limit.
     """
     training = clean.of("train", "validation")
     counts = Counter(row.label for row in training)
@@ -31,7 +31,7 @@ def analyse(clean: Clean, lengths: dict[str, np.ndarray], truncated: dict[str, i
         "balance": round(float(-(shares * np.log(shares)).sum() / np.log(len(clean.labels))), 4),
         "characters": _quantiles(np.array([len(row.input) for row in training])),
         "encoded_length": {name: _quantiles(values) for name, values in sorted(lengths.items())},
-        "truncated_share": {name: round(count / len(training), 4) for name, count in sorted(truncated.items())},
+        "truncated_share": {name: round(count / len(lengths[name]), 4) for name, count in sorted(truncated.items())},
         "left_out_by_where": clean.left_out,
         "quarantined": len(clean.quarantined),
     }

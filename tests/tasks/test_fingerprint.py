@@ -131,7 +131,7 @@ def test_hash_of_the_test_set_appears_when_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("text,label\nx,a\n")
     dvc = {"stages": {"code": {"cmd": "x"}, "selection": {"cmd": STAGES["selection"]}}}
     without = fingerprint.code_yaml(dvc, {"data": {"test": None}}, tmp_path)
-    assert set(without) == {"selection", "test_data"} and without["test_data"] is None
+    assert set(without) == {"selection", "test_data", "models"} and without["test_data"] is None
     named = fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"]
     assert isinstance(named, str) and len(named) == 64
     (tmp_path / "test.csv").write_text("text,label\ny,a\n")
@@ -147,4 +147,4 @@ def test_write_is_the_same_twice(tmp_path: Path) -> None:
     fingerprint.write(tmp_path)
     assert (tmp_path / "code.yaml").read_bytes() == first
     stages = yaml.safe_load((HOUSE / "dvc.yaml").read_text())["stages"]
-    assert set(yaml.safe_load(first)) == {*stages, "test_data"} - {"code"}
+    assert set(yaml.safe_load(first)) == {*stages, "test_data", "models"} - {"code"}

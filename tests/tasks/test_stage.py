@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import stage
+from tasks import environment, stage
 from tasks.artifacts import read_json
 from tasks.errors import BusyError, GateError, InputError
 from tasks.stage import Stage, one_writer, outs, read_dvc_yaml, refused_write, run
@@ -36,7 +36,11 @@ stages:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(HOUSE / "params.yaml", tmp_path)
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    for folder in (".git", ".dvc"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / ".dvc/config").touch()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
     monkeypatch.setattr(stage, "die_with_parent", lambda: None)
     monkeypatch.setattr(stage, "fix_randomness", lambda params: None)
     monkeypatch.setattr(stage, "WAIT_SECONDS", 0.2)
@@ -122,6 +126,28 @@ def test_leftovers_of_a_killed_run_do_not_reach_the_outputs(project: Path) -> No
     (left / "old").write_text("half")
     assert ended(writes("new")) == 0
     assert sorted(path.name for path in (project / "data/adaptation/model").iterdir()) == ["weights"]
+
+
+def test_an_unfit_environment_is_refused_before_anything_is_spent(project: Path) -> None:
+    (project / ".dvc/config").unlink()
+    assert ended(raises(AssertionError("the stage ran"))) == 2
+    state, (sentence,) = outcome(project)
+    assert state == "refused" and "dvc init" in sentence
+
+
+def test_readings_go_to_the_run_record_alone(project: Path) -> None:
+    def main(s: Stage) -> None:
+        s.readings["room"] = 3
+        writes("new")(s)
+
+    assert ended(main) == 0
+    assert read_json(project / "data/adaptation/run.json")["adaptation"]["room"] == 3
+
+
+def test_what_a_kill_during_the_swap_left_is_cleared(project: Path) -> None:
+    (project / "data/adaptation/.model.x1y2").mkdir(parents=True)
+    assert ended(writes("new")) == 0
+    assert sorted(path.name for path in (project / "data/adaptation").iterdir()) == ["answer.txt", "model", "run.json"]
 
 
 def test_broken_params_are_refused(project: Path) -> None:
