@@ -24,24 +24,23 @@ def _context(root: Path) -> dict[str, Any]:
     return lineage(root) | {"machine": os.uname().nodename}
 
 
-def add_and_promote(root: Path, why: str) -> str:
-    """Make the project's bundle a release and the champion; answers its version.
+def add_and_promote(root: Path, why: str) -> Any:
+    """Make the project's bundle a release and the champion; answers the move.
 
     Raises:
         InputError: there is no bundle.
         GateError: the gate did not pass this bundle.
     """
-    from tasks.artifacts import read_json, sha256_file
+    from tasks.params import load
+    from tasks.receipt.gate import JUDGED, passed
 
-    manifest, gate = root / "data/deployment/bundle/manifest.json", root / "data/deployment/gate.json"
-    if not manifest.is_file() or not gate.is_file():
-        raise InputError("There is no bundle that passed the gate in this project yet: run `graft run` first.")
-    if read_json(gate)["bundle"] != sha256_file(manifest):
+    bundle = (root / JUDGED["bundle"]).parent
+    if not bundle.is_dir():
+        raise InputError("There is no bundle in this project yet: run `graft run` first.")
+    if not passed(root, load(root / "params.yaml").receipt):
         raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
     releases = _releases(root)
-    version: str = releases.add(manifest.parent)
-    releases.promote(version, why, _context(root))
-    return version
+    return releases.promote(releases.add(bundle), why, _context(root))
 
 
 @command
@@ -52,11 +51,8 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a release the champion."""
-    if version is None:
-        version = add_and_promote(root, why)
-    else:
-        _releases(root).promote(version, why, _context(root))
-    show({"champion": version}, as_json, lambda record: f"Champion: {record['champion']}.")
+    move = add_and_promote(root, why) if version is None else _releases(root).promote(version, why, _context(root))
+    _show_move(move, as_json)
 
 
 @command
@@ -66,8 +62,11 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Bring back the champion before the current one."""
-    move = _releases(root).rollback(why, _context(root))
-    show({"champion": move.version}, as_json, lambda record: f"Champion: {record['champion']}.")
+    _show_move(_releases(root).rollback(why, _context(root)), as_json)
+
+
+def _show_move(move: Any, as_json: bool) -> None:
+    show({"champion": move.version, "changed": move.changed}, as_json, lambda _: move.sentence)
 
 
 @command
