@@ -34,7 +34,7 @@ class Manifest:
         modality: a row of `tasks.modalities`.
         problem: a row of `tasks.problems`.
         labels: a label's place is its column in the logits.
-        artefact: which model was shipped, "int8" or "float32".
+        artefact: which model was shipped, "int8" or "onnx" (float32).
         model: file name of the ONNX graph.
         max_characters: longer examples are refused.
         files: relative path -> sha256 of every file but the manifest.

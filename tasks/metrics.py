@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -102,17 +102,26 @@ METRICS: dict[str, Callable[[Judged], float]] = {
 }
 
 
-def resamples(rows: int, count: int, seed: int) -> np.ndarray:
-    """(count, rows) row numbers drawn with replacement; the same for every model that is compared."""
-    return np.random.default_rng(seed).integers(0, rows, size=(count, rows), dtype=np.int32)
+@dataclass(frozen=True)
+class Resamples:
+    """`count` draws of `rows` row numbers with replacement, (rows,) each; the same at every pass, none kept."""
+
+    rows: int
+    count: int
+    seed: int
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        random = np.random.default_rng(self.seed)
+        for _ in range(self.count):
+            yield random.integers(0, self.rows, size=self.rows, dtype=np.int32)
 
 
-def estimates(judged: Judged, drawn: np.ndarray) -> dict[str, Estimate]:
+def estimates(judged: Judged, drawn: Iterable[np.ndarray]) -> dict[str, Estimate]:
     """Every score with its percentile bootstrap interval (Efron 1979).
 
     Args:
         judged: N rows.
-        drawn: (B, N) as `resamples` makes them.
+        drawn: B draws of N rows.
     """
     if len(judged.classes) == 0:
         return dict.fromkeys(METRICS, Estimate(None, None, None))
@@ -124,14 +133,14 @@ def estimates(judged: Judged, drawn: np.ndarray) -> dict[str, Estimate]:
     }
 
 
-def paired_difference(metric: str, first: Judged, second: Judged, drawn: np.ndarray) -> Estimate:
+def paired_difference(metric: str, first: Judged, second: Judged, drawn: Iterable[np.ndarray]) -> Estimate:
     """Score of `first` minus score of `second` on the same N rows, with its paired bootstrap interval.
 
     Args:
         metric: a row of `METRICS`.
         first: one model's answers.
         second: another's, to the same rows in the same order.
-        drawn: (B, N) as `resamples` makes them.
+        drawn: B draws of N rows.
     """
     function = METRICS[metric]
     draws = [function(first.take(rows)) - function(second.take(rows)) for rows in drawn]

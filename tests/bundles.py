@@ -62,7 +62,7 @@ def write_manifest(folder: Path, **changes: Any) -> None:
         "modality": "text",
         "problem": "classification",
         "labels": LABELS,
-        "artefact": "float32",
+        "artefact": "onnx",
         "model": "model.onnx",
         "limits": {"max_characters": 200},
         "files": sha256_folder(folder),

@@ -37,8 +37,12 @@ def main(stage: Stage) -> None:
         logits, pooled[name] = Runtime.load(candidate, params.resources.threads).run(test.encoded)
         artefacts[name] = Artefact(logits, graph.stat().st_size)
 
-    drawn = metrics.resamples(len(test), params.receipt.resamples, params.project.seed)
-    records = chain.table(artefacts, test.classes, params.receipt.metric, drawn)
+    drawn = metrics.Resamples(len(test), params.receipt.resamples, params.project.seed)
+
+    def scored(artefact: Artefact) -> dict[str, Any]:
+        return chain.score(artefact, artefacts["checkpoint"], test.classes, params.receipt.metric, drawn)
+
+    records = {name: scored(artefact) for name, artefact in artefacts.items()}
     name, reason = chain.shipped(records, params.deployment, params.receipt.metric)
     stage.say(reason)
     reference = drift.fit(pooled[name], probabilities(artefacts[name].logits), params.project.seed)
@@ -47,9 +51,8 @@ def main(stage: Stage) -> None:
     bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason))
 
     served = Runtime.load(folder, params.resources.threads).predict(test.inputs).logits
-    artefacts["served"] = Artefact(served, None)
-    records["served"] = chain.table(artefacts, test.classes, params.receipt.metric, drawn)["served"]
-    found = chain.breaks(records, params.deployment) + chain.served_breaks(artefacts["served"], artefacts[name])
+    records["served"] = scored(Artefact(served, None))
+    found = chain.breaks(records, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
         stage.out("data/deployment/chain.json"),
         {"artefacts": records, "shipped": name, "reason": reason, "breaks": found},
@@ -60,11 +63,11 @@ def _graphs(stage: Stage, network: networks.Network, encoder: Encoder, test: Pre
     stage.say("Exporting to ONNX.")
     folder = stage.staging / "graphs"
     folder.mkdir(parents=True)
-    made = {"float32": folder / "float32.onnx"}
-    export.export(network, encoder, export.sample(test.encoded), made["float32"], stage.params.deployment.opset)
+    made = {"onnx": folder / "float32.onnx"}
+    export.export(network, encoder, export.sample(test.encoded), made["onnx"], stage.params.deployment.opset)
     if stage.params.deployment.int8.enabled:
         made["int8"] = folder / "int8.onnx"
-        quantise.quantise(made["float32"], made["int8"])
+        quantise.quantise(made["onnx"], made["int8"])
     return made
 
 

@@ -45,7 +45,7 @@ def card(record: dict[str, Any]) -> str:
     """Model card (Mitchell et al. 2019) from records.
 
     Args:
-        record: project, choice, receipt, artefacts, shipped, reason, data.
+        record: project, choice, receipt, data, scope, depth, pool, reason.
     """
     receipt, data = record["receipt"], record["data"]
     scores = receipt["scores"]["adapted"]

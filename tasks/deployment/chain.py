@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tasks import metrics
+from tasks.metrics import Resamples
 from tasks.params import Deployment
 from tasks.problems.classification.answer import probabilities
 
-MAKES_THE_SAME_ANSWERS = ("reloaded", "float32")
+MAKES_THE_SAME_ANSWERS = ("reloaded", "onnx")
 
 
 @dataclass(frozen=True)
@@ -27,29 +28,27 @@ class Artefact:
     bytes: int | None
 
 
-def table(artefacts: dict[str, Artefact], classes: np.ndarray, metric: str, drawn: np.ndarray) -> dict[str, Any]:
-    """One record per artefact, each compared with the checkpoint on the same rows.
+def score(
+    artefact: Artefact, checkpoint: Artefact, classes: np.ndarray, metric: str, drawn: Resamples
+) -> dict[str, Any]:
+    """Record of one artefact, compared with the checkpoint on the same rows.
 
     Args:
-        artefacts: name -> artefact; has "checkpoint".
+        artefact: any form of the model.
+        checkpoint: the form that was trained.
         classes: (N,) class numbers.
         metric: a row of `metrics.METRICS`.
-        drawn: (B, N) as `metrics.resamples` makes them.
+        drawn: B draws of N rows.
     """
-    first = artefacts["checkpoint"]
-    reference = metrics.judge(classes, probabilities(first.logits))
-    records = {}
-    for name, artefact in artefacts.items():
-        judged = metrics.judge(classes, probabilities(artefact.logits))
-        lost = metrics.paired_difference(metric, reference, judged, drawn)
-        records[name] = {
-            metric: round(metrics.METRICS[metric](judged), 6),
-            "loss": lost.record(),
-            "max_logit_difference": float(f"{np.abs(artefact.logits - first.logits).max():.3g}"),
-            "changed_answers": int((artefact.logits.argmax(axis=1) != first.logits.argmax(axis=1)).sum()),
-            "bytes": artefact.bytes,
-        }
-    return records
+    reference = metrics.judge(classes, probabilities(checkpoint.logits))
+    judged = metrics.judge(classes, probabilities(artefact.logits))
+    return {
+        metric: round(metrics.METRICS[metric](judged), 6),
+        "loss": metrics.paired_difference(metric, reference, judged, drawn).record(),
+        "max_logit_difference": float(f"{np.abs(artefact.logits - checkpoint.logits).max():.3g}"),
+        "changed_answers": int((artefact.logits.argmax(axis=1) != checkpoint.logits.argmax(axis=1)).sum()),
+        "bytes": artefact.bytes,
+    }
 
 
 def breaks(records: dict[str, Any], settings: Deployment) -> list[str]:
@@ -62,9 +61,9 @@ def breaks(records: dict[str, Any], settings: Deployment) -> list[str]:
     ]
 
 
-def served_breaks(served: Artefact, graph: Artefact) -> list[str]:
-    """The bundle, asked with raw examples, must answer as its graph did with the prepared rows, to the bit."""
-    if np.array_equal(served.logits, graph.logits):
+def served_breaks(served: np.ndarray, graph: np.ndarray) -> list[str]:
+    """Logits (N, K) of the bundle, asked with raw examples, must be its graph's of the prepared rows, to the bit."""
+    if np.array_equal(served, graph):
         return []
     return ["The bundle answers raw examples otherwise than prepared rows: its encoder is not the one that made them."]
 
@@ -72,12 +71,12 @@ def served_breaks(served: Artefact, graph: Artefact) -> list[str]:
 def shipped(records: dict[str, Any], settings: Deployment, metric: str) -> tuple[str, str]:
     """Which graph ships, and why.
 
-    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget, else float32 does.
+    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget, else the float32 graph does.
     """
     if "int8" not in records:
-        return "float32", "float32 ships: deployment.int8.enabled is false."
+        return "onnx", "onnx (float32) ships: deployment.int8.enabled is false."
     upper, budget = records["int8"]["loss"]["high"], settings.int8.max_loss
     figures = f"the upper 95 % bound of its loss in {metric} is {100 * upper:.2f} points"
     if upper <= budget:
         return "int8", f"int8 ships: {figures}, inside the budget of {100 * budget:.2f}."
-    return "float32", f"float32 ships: int8 is out, {figures}, over the budget of {100 * budget:.2f}."
+    return "onnx", f"onnx (float32) ships: int8 is out, {figures}, over the budget of {100 * budget:.2f}."

@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
         for name, path in ANSWERS.items()
     }
     settings = stage.params.receipt
-    drawn = metrics.resamples(len(test), settings.resamples, stage.params.project.seed)
+    drawn = metrics.Resamples(len(test), settings.resamples, stage.params.project.seed)
     record = compare(judged, settings.metric, test.labels, drawn)
     record["test_hash"] = sha256_text("\n".join(sorted(test.ids)))
     write_json(stage.out("data/adaptation/receipt.json"), record)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks import metrics
-from tasks.metrics import Estimate, Judged
+from tasks.metrics import Estimate, Judged, Resamples
 
 Verdict = Literal["paid_off", "undecided", "did_not_pay_off"]
 CONTROLS = ("from_scratch", "classical", "majority")
@@ -27,14 +27,14 @@ def decide(difference: Estimate) -> Verdict:
     return "did_not_pay_off" if difference.high < 0 else "undecided"
 
 
-def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: np.ndarray) -> dict[str, Any]:
+def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: Resamples) -> dict[str, Any]:
     """The receipt as a record.
 
     Args:
         judged: model -> its answers to the same test rows; has "adapted" and all of `CONTROLS`.
         metric: the score that the verdict is about.
         labels: K labels.
-        drawn: (B, N) as `metrics.resamples` makes them.
+        drawn: B draws of N rows.
 
     Returns:
         verdict, sentence, scores with intervals, paired differences, F1 per label (None without test rows).
@@ -53,7 +53,7 @@ def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: np
         "sentence": sentence(verdict, metric, best, differences[best], scores["adapted"][metric], scores[best][metric]),
         "metric": metric,
         "best_control": best,
-        "test_rows": len(drawn[0]),
+        "test_rows": len(judged["adapted"].classes),
         "scores": {name: {m: e.record() for m, e in found.items()} for name, found in scores.items()}
         | {"zero_shot": None},
         "differences": {name: difference.record() for name, difference in differences.items()},

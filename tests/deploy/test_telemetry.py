@@ -141,7 +141,7 @@ def test_metrics_count_what_happened(releases: Path) -> None:
             "graft_batch_rows_sum 3.0",
             'graft_predictions_total{label="good"} 1.0',
             'graft_predictions_total{label="bad"} 2.0',
-            f'graft_bundle_info{{artefact="float32",project="tiny",version="{version}"}} 1.0',
+            f'graft_bundle_info{{artefact="onnx",project="tiny",version="{version}"}} 1.0',
         ):
             assert wanted in text.splitlines()
 

@@ -64,8 +64,8 @@ def test_intervals_contain_the_value_and_widen_with_fewer_rows() -> None:
     classes = draw.integers(0, 3, 120)
     logits = draw.normal(size=(120, 3)) + 1.5 * np.eye(3)[classes]
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    many = metrics.estimates(judge(classes, shares), metrics.resamples(120, 300, 1))
-    few = metrics.estimates(judge(classes[:20], shares[:20]), metrics.resamples(20, 300, 1))
+    many = metrics.estimates(judge(classes, shares), metrics.Resamples(120, 300, 1))
+    few = metrics.estimates(judge(classes[:20], shares[:20]), metrics.Resamples(20, 300, 1))
     assert set(many) == {"accuracy", "macro_f1", "log_loss", "calibration_error"}
     for name in ("accuracy", "macro_f1", "log_loss"):
         one = many[name]
@@ -86,7 +86,7 @@ def test_a_record_has_six_digits() -> None:
 
 def test_identical_answers_differ_by_exactly_nothing() -> None:
     judged = answered([0, 1, 0, 1, 1], [0, 0, 0, 1, 1], 2)
-    drawn = metrics.resamples(5, 50, 3)
+    drawn = metrics.Resamples(5, 50, 3)
     for metric in metrics.METRICS:
         assert metrics.paired_difference(metric, judged, judged, drawn) == metrics.Estimate(0.0, 0.0, 0.0)
 
@@ -99,7 +99,8 @@ def test_the_paired_difference_is_first_minus_second_on_the_same_draws() -> None
 
 
 def test_resamples_depend_on_the_seed_alone() -> None:
-    drawn = metrics.resamples(7, 40, 5)
+    resamples = metrics.Resamples(7, 40, 5)
+    drawn = np.stack(list(resamples))
     assert drawn.shape == (40, 7) and drawn.min() == 0 and drawn.max() == 6
-    assert np.array_equal(drawn, metrics.resamples(7, 40, 5))
-    assert not np.array_equal(drawn, metrics.resamples(7, 40, 6))
+    assert np.array_equal(drawn, np.stack(list(resamples))), "a second pass draws the same"
+    assert not np.array_equal(drawn, np.stack(list(metrics.Resamples(7, 40, 6))))

@@ -11,7 +11,7 @@ from tasks.receipt.compare import compare, decide, passes, sentence
 
 ROWS = 40
 CLASSES = np.arange(ROWS) % 2
-DRAWN = metrics.resamples(ROWS, 200, 0)
+DRAWN = metrics.Resamples(ROWS, 200, 0)
 
 
 def right_on(rows: int) -> Judged:

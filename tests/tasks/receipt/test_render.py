@@ -23,7 +23,7 @@ HASH = "f" * 64
 def project(tmp_path: Path) -> Path:
     judged = metrics.judge(np.array([0, 1, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.3, 0]]))
     models = dict.fromkeys(MODELS - {"zero_shot"}, judged)
-    receipt = compare(models, "accuracy", ["a", "b", "c"], metrics.resamples(3, 100, 0)) | {"test_hash": HASH}
+    receipt = compare(models, "accuracy", ["a", "b", "c"], metrics.Resamples(3, 100, 0)) | {"test_hash": HASH}
     artefact = {"accuracy": 1.0, "max_logit_difference": 0.0, "changed_answers": 0}
     records: dict[str, Any] = {
         "data/adaptation/receipt.json": receipt,
@@ -39,11 +39,11 @@ def project(tmp_path: Path) -> Path:
         },
         "data/deployment/chain.json": {
             "artefacts": {
-                "float32": artefact | {"bytes": 2_500_000},
+                "onnx": artefact | {"bytes": 2_500_000},
                 "served": artefact | {"bytes": None},
             },
-            "shipped": "float32",
-            "reason": "float32 ships.",
+            "shipped": "onnx",
+            "reason": "onnx (float32) ships.",
             "breaks": [],
         },
         "data/selection/run.json": {"commit": "abc"},
@@ -68,8 +68,8 @@ def test_the_keys_of_the_report(project: Path) -> None:
     assert set(record["scores"]["adapted"]["accuracy"]) == {"value", "low", "high"}
     assert (record["verdict"], record["shipped"], set(record["artefacts"])) == (
         "undecided",
-        "float32",
-        {"float32", "served"},
+        "onnx",
+        {"onnx", "served"},
     )
 
 
@@ -91,8 +91,8 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
         *("adapted", "from_scratch", "frozen_probe", "classical", "majority")
     ]
     assert "1.000 [1.000 1.000]" in lines[3]
-    assert next(line for line in lines if line.startswith("float32 ")).split() == ["float32", "1.0000", "0", "0", "2.5"]
-    assert {"float32 ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
+    assert next(line for line in lines if line.startswith("onnx ")).split() == ["onnx", "1.0000", "0", "0", "2.5"]
+    assert {"onnx (float32) ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
     assert lines[-3:] == [
         "Data: 8 training, 2 validation, 3 test rows; 3 quarantined.",
         "No test rows, so no score: c.",
