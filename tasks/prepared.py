@@ -76,14 +76,19 @@ def load(root: Path) -> Prepared:
     """Read what `save` wrote below the project's folder, memory-mapped."""
     from datasets import Dataset
 
-    rows = Dataset.from_file(str(root / FOLDER / ROWS)).with_format("numpy")
+    rows = Dataset.from_file(str(root / FOLDER / ROWS)).data
     names = [name for name in rows.column_names if name.startswith(PREFIX)]
-    columns = {name.removeprefix(PREFIX): rows[name] for name in names}
+    columns = {name.removeprefix(PREFIX): _arrays(rows.column(name).combine_chunks()) for name in names}
     return Prepared(
-        ids=[str(value) for value in rows["id"]],
-        splits=[str(value) for value in rows["split"]],
-        inputs=[str(value) for value in rows["input"]],
-        classes=np.asarray(rows["label"], dtype=np.int64),
-        encoded=[{name: np.asarray(column[i]) for name, column in columns.items()} for i in range(len(rows))],
+        ids=rows.column("id").to_pylist(),
+        splits=rows.column("split").to_pylist(),
+        inputs=rows.column("input").to_pylist(),
+        classes=rows.column("label").to_numpy().astype(np.int64),
+        encoded=[dict(zip(columns, arrays, strict=True)) for arrays in zip(*columns.values(), strict=True)],
         labels=read_json(root / FOLDER / LABELS),
     )
+
+
+def _arrays(column: pa.ListArray) -> list[np.ndarray]:
+    """Each row's values, without a copy."""
+    return np.split(column.values.to_numpy(), column.offsets.to_numpy()[1:-1])

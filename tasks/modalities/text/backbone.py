@@ -17,6 +17,8 @@ logging.disable_progress_bar()
 
 Inputs = dict[str, torch.Tensor]
 # Where encoder families keep a norm that runs once, after the last block.
+# Heads on top of the blocks that no pool reads; checkpoints often leave them out.
+UNUSED = ("pooler.",)
 FINAL_NORMS = ("final_norm", "emb_layer_norm_after", "norm", "ln_f")
 
 
@@ -123,23 +125,30 @@ def load(folder: Path, depth: int | None = None, pool: str = "mean") -> TextBack
     """Pre-trained backbone from a checked local folder, in evaluation mode, float32.
 
     Raises:
-        InputError: not a loadable encoder, or fewer blocks than `depth`.
+        InputError: not a loadable encoder, weights that do not fill it, or fewer blocks than `depth`.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        body = AutoModel.from_pretrained(
+        body, found = AutoModel.from_pretrained(
             folder,
             config=config,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=torch.float32,
+            output_loading_info=True,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).splitlines()[0][:200]
         raise InputError(
             f"The model in {folder.name} cannot be loaded ({first}): use a plain encoder folder."
         ) from None
+    drawn = sorted(name for name in found["missing_keys"] if not name.startswith(UNUSED))
+    if drawn:
+        raise InputError(
+            f"The weights in {folder.name} lack {len(drawn)} tensors of their architecture ({drawn[0]}, ...), which "
+            "would be drawn at random: restore the file or correct config.json."
+        )
     return _cut(body, folder, depth, pool).eval()
 
 
