@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, ValidationError, model_validator
 
 from tasks.errors import InputError
 
@@ -15,10 +15,19 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 Pool = Literal["mean", "first"]
 
 
+def _scalar(value: object) -> str | int | float | bool:
+    if not isinstance(value, str | int | float | bool):
+        raise ValueError("a text, a number or true/false is wanted")
+    return value
+
+
+Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+
+
 class Strict(BaseModel):
     """Base of every params class: unknown keys are errors, values never change after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Project(Strict):
@@ -35,7 +44,7 @@ class Data(Strict):
     test: str | None = Field(description="The source's own test set, or null to split one off by hash.")
     input_column: str = Field(min_length=1, description="Column that holds the example.")
     label_column: str = Field(min_length=1, description="Column that holds the label.")
-    where: dict[str, str | int | float | bool] = Field(description="Rows kept: column -> value.")
+    where: dict[str, Scalar] = Field(description="Rows kept: column -> value.")
     test_share: Share = Field(description="Share of rows held out for the receipt; ignored with `test`.")
     validation_share: Share = Field(description="Share of the other rows that steers the training.")
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer rows are quarantined.")
@@ -46,6 +55,9 @@ class Data(Strict):
 
 class Resources(Strict):
     threads: int = Field(ge=1, le=256, description="CPU threads; another count gives other bytes.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        description="Of training steps; auto: bfloat16 where the CPU computes in it, else float32."
+    )
     min_free_disk_gb: float = Field(ge=0, description="Free disk in GB below which a run is refused.")
     cache_gb: float = Field(gt=0, description="Limit in GB of the feature store under .graft/features.")
 
@@ -183,11 +195,11 @@ def leaves(tree: dict[str, Any], model: type[BaseModel] = Params, prefix: str = 
     return flat
 
 
-def load(path: Path) -> Params:
-    """Read and check `params.yaml`.
+def read_tree(path: Path) -> dict[str, Any]:
+    """The sections of `params.yaml`, unchecked.
 
     Raises:
-        InputError: with a sentence for every fault found, each naming the leaf and what is accepted.
+        InputError: no file, no YAML, no sections.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -201,6 +213,16 @@ def load(path: Path) -> Params:
         raise InputError(f"{path.name} is not valid YAML in UTF-8{where}: correct it there.") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path.name} holds no sections: `graft schema` prints what is accepted.")
+    return tree
+
+
+def load(path: Path) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        InputError: with a sentence for every fault found, each naming the leaf and what is accepted.
+    """
+    tree = read_tree(path)
     try:
         return Params.model_validate(tree)
     except ValidationError as error:

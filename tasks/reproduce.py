@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import signal
@@ -14,13 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks import environment, fingerprint
+from tasks import fingerprint
 from tasks.artifacts import read_json, sha256_file
-from tasks.errors import BY_OUTCOME, BusyError, CrashError, GraftError, InputError, InterruptError
-from tasks.params import Params, load
-from tasks.rows.clean import load as load_rows
-from tasks.stage import NO_ROOM_TEXT, STATE, die_with_parent, one_writer, outs, read_dvc_yaml
-from tasks.weights import resolve
+from tasks.errors import BY_OUTCOME, NO_ROOM_TEXT, BusyError, CrashError, GraftError, InputError, InterruptError
+from tasks.stage import STATE, die_with_parent, one_writer, outs, read_dvc_yaml
 
 PHASES = ("selection", "preparation", "adaptation", "deployment")
 CODE = "code"
@@ -43,45 +39,6 @@ class Record:
     ran: list[str] = field(default_factory=list)
     fresh: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-def check(root: Path, deep: bool = False) -> list[str]:
-    """Every fault of params, environment and data at once, each one sentence; nothing is changed.
-
-    Args:
-        root: the project's folder.
-        deep: also hash the weights of every candidate.
-    """
-    try:
-        params = load(root / "params.yaml")
-    except InputError as error:
-        return error.sentences
-    found = environment.faults(root, params)
-    found += _sentences(lambda: read_dvc_yaml(root))
-    found += _sentences(lambda: load_rows(root, params.data))
-    for candidate in params.selection.candidates if deep else []:
-        found += _sentences(functools.partial(resolve, candidate, root))
-    return found
-
-
-def _sentences(attempt: Callable[[], Any]) -> list[str]:
-    try:
-        attempt()
-    except InputError as error:
-        return error.sentences
-    return []
-
-
-def refuse_unusable(root: Path) -> Params:
-    """Check before DVC is asked for anything.
-
-    Raises:
-        InputError: with all faults found.
-    """
-    faults = check(root, deep=True)
-    if faults:
-        raise InputError(faults)
-    return load(root / "params.yaml")
 
 
 def stages_of(root: Path, phase: str) -> list[str]:
@@ -146,9 +103,9 @@ def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
         InputError, GateError, InterruptError, CrashError: as the stage's outcome says.
     """
     names = stages_of(root, phase)
-    for name in names:
-        (root / STATE / "outcome" / f"{name}.json").unlink(missing_ok=True)
     with one_writer(root / STATE / "run.lock"):
+        for name in names:
+            (root / STATE / "outcome" / f"{name}.json").unlink(missing_ok=True)
         code, lines = _dvc(["repro", *names], root, log)
     record = Record(ran=[match[1] for line in lines if (match := RAN.match(line)) and match[1] in names])
     record.fresh = [name for name in names if name not in record.ran]
@@ -222,6 +179,11 @@ def _environment() -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
     }
+
+
+def last_ran(root: Path) -> list[str]:
+    """Stages that the last run of all phases ran, sorted."""
+    return sorted(path.stem for path in (root / STATE / "outcome").glob("*.json"))
 
 
 def last_seconds(root: Path) -> dict[str, float]:

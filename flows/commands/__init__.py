@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tasks.errors import GraftError
+from tasks.errors import GraftError, refused_write
 
 app = typer.Typer(
     name="graft",
@@ -69,8 +69,6 @@ def _leave(sentences: list[str], code: int) -> None:
 
 
 def _unforeseen(error: Exception) -> tuple[list[str], int]:
-    from tasks.stage import refused_write
-
     refusal = refused_write(error)
     if refusal:
         return [refusal], 2

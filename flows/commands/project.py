@@ -1,4 +1,4 @@
-"""`graft check`, `status`, `schema`: what a project says about itself. Nothing is changed."""
+"""`graft check`, `status`, `schema`: what a project says about itself. Nothing but code.yaml is written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Find every fault of params and data at once."""
-    from tasks.reproduce import check
+    from tasks.check import check
 
     faults = check(root, deep)
     show({"faults": faults}, as_json, lambda record: "\n".join(record["faults"]) or "No faults.")

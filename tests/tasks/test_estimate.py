@@ -1,0 +1,68 @@
+"""A rough guess of time and disk, from the work that a run does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tasks import estimate
+from tasks.params import load
+from tasks.rows.clean import load as load_rows
+from tests.factories import clean, params, row
+from tests.projects import write_project
+
+ROWS = clean(
+    [row(f"t{i}", "ab"[i % 2], "train") for i in range(100)]
+    + [row(f"v{i}", "a", "validation") for i in range(20)]
+    + [row(f"s{i}", "b", "test") for i in range(30)]
+)
+
+
+def test_passes_by_hand() -> None:
+    found = estimate.row_passes(params(adaptation__scope__kind="frozen"), ROWS)
+    assert (found["selection"], found["preparation_baselines"], found["deployment"]) == (120, 150, 120)
+    assert found["adaptation"] == 30 + 120
+    # Two rates for an epoch each, six epochs, and six again with the validation rows; a step counts as three passes.
+    assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 6) + 120 * 6)
+    full = estimate.row_passes(params(adaptation__scope__kind="full"), ROWS)
+    assert full["adaptation"] == 30 + 3 * 100 * (2 + 4)
+    assert full["adaptation_control"] == 30 + 3 * 100 * (2 + 6)
+
+
+@pytest.mark.parametrize(("threshold", "full"), [(60, True), (61, False)])
+def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) -> None:
+    found = estimate.row_passes(params(selection__full_from_rows_per_label=threshold), ROWS)
+    assert (found["adaptation"] > 1000) is full
+
+
+def test_one_rate_needs_no_search() -> None:
+    one = params(adaptation__scope__kind="full", adaptation__scope__full__learning_rates=[0.1])
+    assert estimate.row_passes(one, ROWS)["adaptation"] == 30 + 3 * 100 * 4
+
+
+def test_every_stage_gets_seconds_that_grow_with_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_operations_per_second", lambda threads: 1e6)
+    root = write_project(tmp_path / "project")
+    settings = load(root / "params.yaml")
+    found = estimate.seconds(root, settings)
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    assert set(found) == set(stages) - {"code"}
+    assert found["adaptation_receipt"] == estimate.START_SECONDS
+    words = [len(row.input.split()) for row in load_rows(root, settings.data).rows[: estimate.SAMPLE_ROWS]]
+    weights = (root / "model/model.safetensors").stat().st_size / 4
+    passes = estimate.row_passes(settings, load_rows(root, settings.data))["selection"]
+    expected = 4 + 2 * weights * (sum(words) / len(words)) * passes / 1e6
+    assert found["selection"] == pytest.approx(expected, abs=0.1)
+
+
+def test_disk_is_about_the_copies_of_the_model(tmp_path: Path) -> None:
+    root = write_project(tmp_path / "project")
+    with (root / "data/raw/rows.csv").open("ab") as file:
+        file.truncate(10**9)
+    assert estimate.disk_gb(root, load(root / "params.yaml")) == pytest.approx(2.0, abs=0.01)
+
+
+def test_the_machine_is_measured() -> None:
+    assert 1e8 < estimate._operations_per_second(1) < 1e14

@@ -1,0 +1,202 @@
+"""The store of features: what is kept, what leaves, and that an entry is what was computed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from tasks import artifacts, features
+from tasks.modalities.contract import Arrays
+
+POOLS = ["mean", "first"]
+IDENTITY = {"model": {"config.json": "1"}, "code": "2", "threads": 2}
+HOUR = 3600
+
+
+class Backbone(nn.Module):
+    """One block that doubles; counts its passes."""
+
+    depth, width = 1, 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return []
+
+    def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        return self.pooled_at_all_depths(inputs, ["mean"])[1, "mean"]
+
+    def pooled_at_all_depths(
+        self, inputs: dict[str, torch.Tensor], pools: Sequence[str]
+    ) -> dict[tuple[int, str], torch.Tensor]:
+        self.passes += 1
+        ids = inputs["input_ids"].float()
+        values = {"mean": torch.stack([ids.sum(1), ids[:, 0]], 1), "first": ids[:, :1].repeat(1, 2)}
+        return {(depth, pool): values[pool] * (depth + 1) for depth in (0, 1) for pool in pools}
+
+
+class Encoder:
+    inputs = ("input_ids",)
+
+    def encode(self, examples: Sequence[str]) -> list[Arrays]:
+        return [{"input_ids": np.array([int(word) for word in example.split()])} for example in examples]
+
+    def collate(self, encoded: Sequence[Arrays]) -> Arrays:
+        longest = max(len(row["input_ids"]) for row in encoded)
+        return {
+            "input_ids": np.stack([np.pad(row["input_ids"], (0, longest - len(row["input_ids"]))) for row in encoded])
+        }
+
+    def truncated(self, examples: Sequence[str]) -> int:
+        return 0
+
+    def save(self, folder: Path) -> None: ...
+
+
+def rows(count: int = 70) -> list[Arrays]:
+    """More than two batches, in no order of length."""
+    return Encoder().encode([" ".join(["1"] * (i * 7 % 5) + [str(i)]) for i in range(count)])
+
+
+def pooled(
+    store: Path, backbone: Backbone, encoded: list[Arrays], limit_gb: float = 1.0
+) -> dict[features.Key, np.ndarray]:
+    return features.pooled(store, limit_gb, IDENTITY, backbone, Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+
+
+def entry(store: Path, name: str, kilobytes: int, age: float) -> Path:
+    """A folder of the store that was last used `age` seconds ago."""
+    folder = store / name
+    folder.mkdir(parents=True)
+    (folder / "1-mean.npy").write_bytes(bytes(kilobytes * 1000))
+    os.utime(folder, (time.time() - age,) * 2)
+    return folder
+
+
+def names(store: Path) -> set[str]:
+    return {path.name for path in store.iterdir()}
+
+
+def same(a: dict[features.Key, np.ndarray], b: dict[features.Key, np.ndarray]) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def test_features_stand_in_the_order_of_the_rows() -> None:
+    encoded = rows()
+    found = features.compute(Backbone(), Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+    assert set(found) == {(depth, pool) for depth in (0, 1) for pool in POOLS}
+    sums = np.array([[row["input_ids"].sum(), row["input_ids"][0]] for row in encoded], dtype=np.float32)
+    assert np.array_equal(found[0, "mean"], sums) and np.array_equal(found[1, "mean"], 2 * sums)
+    assert found[1, "mean"].dtype == np.float32
+    assert np.array_equal(features.at_own_depth(Backbone(), Encoder(), encoded), found[1, "mean"])  # type: ignore[arg-type]
+
+
+def test_store_gives_what_was_computed_without_a_second_pass(tmp_path: Path) -> None:
+    backbone, encoded = Backbone(), rows()
+    first = pooled(tmp_path, backbone, encoded)
+    passes = backbone.passes
+    assert passes == 3
+    assert same(first, features.compute(Backbone(), Encoder(), encoded, POOLS))  # type: ignore[arg-type]
+    (kept,) = tmp_path.iterdir()
+    os.utime(kept, (0, 0))
+    assert same(pooled(tmp_path, backbone, encoded), first)
+    assert backbone.passes == passes
+    assert kept.stat().st_mtime > 0, "an entry that was read counts as used"
+
+
+def test_other_rows_and_another_identity_are_other_entries(tmp_path: Path) -> None:
+    encoded = rows()
+    pooled(tmp_path, Backbone(), encoded)
+    changed = [*encoded[:-1], {"input_ids": encoded[-1]["input_ids"] + 1}]
+    pooled(tmp_path, Backbone(), changed)
+    features.pooled(tmp_path, 1.0, IDENTITY | {"threads": 3}, Backbone(), Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+    assert len(names(tmp_path)) == 3
+
+
+def test_another_writer_may_be_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(new: Path, target: Path) -> None:
+        shutil.copytree(new, target)  # what the other one put there, since the name says the content
+        raise OSError(errno.ENOTEMPTY, "Directory not empty")
+
+    monkeypatch.setattr(artifacts, "replace", too_late)
+    first = pooled(tmp_path, Backbone(), rows())
+    assert len(names(tmp_path)) == 1, "nothing half made is left"
+    reading = Backbone()
+    assert same(pooled(tmp_path, reading, rows()), first) and reading.passes == 0
+
+
+def test_a_store_that_cannot_be_written_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(new: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(artifacts, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        pooled(tmp_path, Backbone(), rows())
+    assert names(tmp_path) == set()
+
+
+def test_the_least_recently_used_leave_first(tmp_path: Path) -> None:
+    for name, age in (("newest", 10), ("oldest", 400), ("older", 300), ("newer", 20)):
+        entry(tmp_path, name, 100, age)
+    features._trim(tmp_path, 250e-6, keep=tmp_path / "newest")
+    assert names(tmp_path) == {"newest", "newer"}
+    features._trim(tmp_path, 250e-6, keep=tmp_path / "newest")
+    assert names(tmp_path) == {"newest", "newer"}, "what fits stays"
+
+
+def test_the_entry_in_use_stays_whatever_its_age_and_size(tmp_path: Path) -> None:
+    used = entry(tmp_path, "used", 500, 9000)
+    entry(tmp_path, "other", 100, 10)
+    features._trim(tmp_path, 250e-6, keep=used)
+    assert names(tmp_path) == {"used"}
+
+
+def test_a_new_entry_trims_the_store(tmp_path: Path) -> None:
+    entry(tmp_path, "old", 100, 60)
+    first = pooled(tmp_path, Backbone(), rows(), limit_gb=50e-6)
+    assert "old" not in names(tmp_path) and len(names(tmp_path)) == 1
+    assert same(pooled(tmp_path, Backbone(), rows()), first)
+
+
+def test_abandoned_folders_leave_and_those_of_a_living_writer_do_not_count(tmp_path: Path) -> None:
+    entry(tmp_path, ".key.abandoned", 900, 2 * HOUR)
+    entry(tmp_path, ".key.young", 900, HOUR / 2)
+    kept = entry(tmp_path, "kept", 100, 500)
+    entry(tmp_path, "other", 100, 50)
+    features._trim(tmp_path, 250e-6, keep=kept)
+    assert names(tmp_path) == {".key.young", "kept", "other"}
+
+
+def test_identity_follows_the_files_of_the_model_and_the_threads(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (model / name).write_text("first")
+    first = features.identity(model, 2)
+    assert features.identity(model, 2) == first
+    (model / "README.md").write_text("Nothing that a feature depends on.")
+    assert features.identity(model, 2) == first
+    assert features.identity(model, 3) != first
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (model / name).write_text("second")
+        assert features.identity(model, 2) != first, name
+        (model / name).write_text("first")
+    assert features.identity(model, 2) == first
+
+
+def test_identity_follows_the_code_and_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = features.identity(tmp_path, 2)
+    monkeypatch.setattr(features.fingerprint, "of_stage", lambda command: f"another hash of {command}")
+    assert features.identity(tmp_path, 2) != first
