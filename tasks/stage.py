@@ -144,8 +144,6 @@ def fix_randomness(params: Params) -> None:
     threadpool_limits(threads)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    # Filling memory that nobody reads costs a sixth of a training step.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tasks import reproduce
-from tasks.errors import BusyError, CrashError, GateError, InputError
+from tasks.errors import BusyError, CrashError, GateError, InputError, InterruptError
 from tasks.stage import one_writer
 
 HOUSE = Path(__file__).resolve().parents[2]
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG and /proc are Linux's")
 DVC_YAML = """
 stages:
   code:
@@ -40,7 +46,7 @@ stages:
 """
 # What a stage does stands in mode.txt, which is no dependency: DVC runs a stage that failed again anyway.
 TOY = """
-import os, sys
+import os, subprocess, sys, time
 from tasks import stage
 from tasks.errors import GateError, InputError
 from tasks.stage import outs, read_dvc_yaml
@@ -55,6 +61,10 @@ def main(s):
         if mode[1] == "gate": raise GateError("The gate said no.")
         if mode[1] == "crash": raise ValueError("a wrong shape")
         if mode[1] == "die": os._exit(3)
+        if mode[1] == "help": subprocess.Popen(["sleep", "60"])
+        if mode[1] in ("help", "sleep"):
+            print("asleep", os.getpid(), flush=True)
+            time.sleep(60)
     for out in outs(read_dvc_yaml(s.root)["stages"][name]):
         s.out(out).write_text(open("data/raw/rows.csv").read())
 
@@ -197,3 +207,77 @@ def test_lineage(ready: Path) -> None:
     assert len(after["commit"]) == 40 and after["dirty"] is False
     (ready / "params.yaml").write_text("x: 1")
     assert reproduce.lineage(ready)["dirty"] is True
+
+
+def living(root: Path) -> set[int]:
+    """Processes that work in this project; one that ended and waits to be collected has no folder."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if entry.readlink() == root:
+                found.add(int(entry.parent.name))
+        except OSError:  # it ended meanwhile
+            continue
+    return found
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return condition()
+
+
+def end(root: Path) -> None:
+    """Leave nothing behind, whatever the test found."""
+    for pid in living(root):
+        os.kill(pid, signal.SIGKILL)
+
+
+@LINUX
+def test_interruption_ends_dvc_the_stage_and_what_the_stage_started(fresh: Path) -> None:
+    (fresh / "mode.txt").write_text("selection help")
+    seen: set[int] = set()
+
+    def interrupt(line: str) -> None:
+        if line.startswith("asleep"):
+            seen.update(living(fresh))
+            raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(InterruptError, match="nothing is half written") as found:
+            reproduce.reproduce(fresh, "selection", interrupt)
+        assert found.value.exit_code == 130
+        assert len(seen) >= 3, "dvc, the stage and its helper were running"
+        assert within(10, lambda: living(fresh) == set())
+    finally:
+        end(fresh)
+    assert not (fresh / "data/selection/out.txt").exists()
+
+
+CALLER = """
+import sys
+from pathlib import Path
+from tasks.reproduce import reproduce
+reproduce(Path(sys.argv[1]), "selection", lambda line: print(line, flush=True))
+"""
+
+
+@LINUX
+def test_dvc_and_the_stage_die_with_a_killed_caller_and_a_rerun_completes(fresh: Path) -> None:
+    (fresh / "mode.txt").write_text("selection sleep")
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, str(fresh)], cwd=HOUSE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert caller.stdout is not None
+        pid = next(int(match[1]) for line in caller.stdout if (match := re.match(r"asleep (\d+)", line)))
+        assert pid in living(fresh) and len(living(fresh)) >= 2
+        caller.kill()
+        caller.wait(timeout=10)
+        assert within(10, lambda: living(fresh) == set()), "an orphan would go on writing"
+    finally:
+        caller.kill()
+        caller.communicate(timeout=10)
+        end(fresh)
+    (fresh / "mode.txt").write_text("none none")
+    assert repeat(fresh, "selection").ran == ["selection"]
+    assert (fresh / "data/selection/out.txt").is_file()
