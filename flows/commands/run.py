@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands import Json, command, show
+from flows.progress import stage_bar
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -32,7 +33,8 @@ def run(
         show(_estimate(root, params, waiting), as_json, _dry_text)
         return
     if waiting:
-        _transfer(root)
+        with stage_bar(lambda: _estimate(root, params, waiting)["seconds"]):
+            _transfer(root)
     evidence = render.collect(root)
     ran = last_ran(root) if waiting else []
     record: dict[str, Any] = {"ran": ran, "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
