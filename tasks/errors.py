@@ -71,11 +71,16 @@ BY_OUTCOME: dict[str, type[GraftError]] = {
 }
 
 
-def refused_write(error: BaseException) -> str | None:
-    """The sentence for a write that the system refused, or None when the error is another."""
+def refused_write(error: BaseException, what: str = "an output") -> str | None:
+    """The sentence for a write that the system refused, or None when the error is another.
+
+    Args:
+        error: as caught.
+        what: names the file where the error does not, as most do not.
+    """
     refused = isinstance(error, OSError) and error.errno in NO_ROOM
     if not refused and not NO_ROOM_TEXT.search(str(error)):
         return None
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
-    name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else "an output"
+    name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else what
     return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."

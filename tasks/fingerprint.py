@@ -37,9 +37,9 @@ def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[s
     DVC's templates know no optional dependency: `data.test` may be null, and a candidate may lie in a package.
     """
     hashes = {name: of_stage(stage["cmd"]) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
-    test = params.get("data", {}).get("test")
+    test = (params.get("data") or {}).get("test")
     path = root / test if isinstance(test, str) else None
-    found = [_companions(entry, root) for entry in params.get("selection", {}).get("candidates") or []]
+    found = [_companions(entry, root) for entry in (params.get("selection") or {}).get("candidates") or []]
     return hashes | {
         "test_data": sha256_file(path) if path and path.is_file() else None,
         "models": sha256_text(canonical_json(found)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks import fingerprint
-from tasks.artifacts import read_json, sha256_file
+from tasks.artifacts import read_json, sha256_file, write_text
 from tasks.errors import BY_OUTCOME, NO_ROOM_TEXT, BusyError, CrashError, GraftError, InputError, InterruptError
 from tasks.stage import STATE, die_with_parent, one_writer, outs, read_dvc_yaml
 
@@ -106,6 +107,8 @@ def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
     with one_writer(root / STATE / "run.lock"):
         for name in names:
             (root / STATE / "outcome" / f"{name}.json").unlink(missing_ok=True)
+        if Path("/proc/self").exists():
+            _forget_the_dead(root)
         code, lines = _dvc(["repro", *names], root, log)
     record = Record(ran=[match[1] for line in lines if (match := RAN.match(line)) and match[1] in names])
     record.fresh = [name for name in names if name not in record.ran]
@@ -114,6 +117,30 @@ def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
     if code != 0:
         raise _error(record.ran, outcomes, lines, phase)
     return record
+
+
+def _forget_the_dead(root: Path) -> None:
+    """Drop from DVC's lock what killed runs still hold there.
+
+    DVC takes any process with the number of the holder for the holder: a zombie, which stays where a container has no
+    init process, and whoever got the number since.
+    """
+    path = root / ".dvc/tmp/rwlock"
+    try:
+        locks = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return
+    write = {place: holder for place, holder in locks.get("write", {}).items() if _runs_dvc(holder["pid"])}
+    read = {place: [one for one in held if _runs_dvc(one["pid"])] for place, held in locks.get("read", {}).items()}
+    write_text(path, json.dumps({"write": write, "read": {place: held for place, held in read.items() if held}}))
+
+
+def _runs_dvc(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
+    except FileNotFoundError:
+        return False
+    return b"dvc" in command or b"tasks.reproduce" in command
 
 
 def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: str) -> GraftError:

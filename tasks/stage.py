@@ -76,7 +76,7 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
     except KeyboardInterrupt:
         state, sentences, code = "interrupted", [f"Stage {name} was interrupted: run it again to complete."], 130
     except Exception as error:
-        refusal = refused_write(error)
+        refusal = refused_write(error, f"an output of stage {name}")
         if refusal:
             state, sentences, code = "refused", [refusal], 2
         else:

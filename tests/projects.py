@@ -65,7 +65,7 @@ def write_project(root: Path, **changes: Any) -> Path:
     write_rows(root / "data/raw/rows.csv")
     tree = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
     tree["data"] |= {"path": "data/raw/rows.csv", "where": {}}
-    tree["resources"]["min_free_disk_gb"] = 0
+    tree["resources"] |= {"min_free_disk_gb": 0, "threads": 1}  # a second thread only waits on matrices this small
     revision = sha256_file(root / "model/model.safetensors")
     tree["selection"]["candidates"] = [{"source": "path:model", "revision": revision}]
     for training in (tree["adaptation"]["scope"]["full"], tree["receipt"]["scratch"]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +13,14 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_HOME, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.states import State, StateType
 from prefect.testing.utilities import prefect_test_harness
+from typer.testing import CliRunner
 
+from flows.commands import app
 from flows.transfer import transfer
 from tasks import phases
-from tasks.errors import CrashError, GraftError, InputError
+from tasks.errors import CrashError, GateError, GraftError, InputError, InterruptError
 from tasks.reproduce import PHASES, Record
-
-Reproduce = Callable[[Path, str, Callable[[str], None]], Record]
+from tests.factories import REPO
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,29 +34,27 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             yield
 
 
-@pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Phases that were reproduced, in order; each ran one stage and says one line."""
-    names: list[str] = []
+@dataclass
+class Phases:
+    """Stands in for DVC: each phase runs one stage and says one line, unless it has an error."""
 
-    def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
-        names.append(phase)
+    called: list[str] = field(default_factory=list)
+    errors: dict[str, GraftError] = field(default_factory=dict)
+
+    def reproduce(self, root: Path, phase: str, log: Callable[[str], None]) -> Record:
+        self.called.append(phase)
         log(f"{phase} of {root.name} says a line")
+        if phase in self.errors:
+            raise self.errors[phase]
         return Record([phase], [f"{phase}_fresh"], {phase: 4.2})
 
-    monkeypatch.setattr(phases, "reproduce", reproduce)
+
+@pytest.fixture
+def faked(monkeypatch: pytest.MonkeyPatch) -> Phases:
+    made = Phases()
+    monkeypatch.setattr(phases, "reproduce", made.reproduce)
     monkeypatch.setattr("tasks.receipt.render.phase_markdown", lambda root, phase: f"{phase} left this.")
-    return names
-
-
-def refuses(phase: str, error: GraftError, before: Reproduce) -> Reproduce:
-    def reproduce(root: Path, name: str, log: Callable[[str], None]) -> Record:
-        record = before(root, name, log)
-        if name == phase:
-            raise error
-        return record
-
-    return reproduce
+    return made
 
 
 def run(root: Path) -> State[object]:
@@ -61,26 +62,28 @@ def run(root: Path) -> State[object]:
     return state
 
 
-def artifacts(key: str) -> list[dict[str, Any]]:
+def artifacts(state: State[object]) -> dict[str, dict[str, Any]]:
+    """Key -> artifact of one run of the flow."""
+    run_id = str(state.state_details.flow_run_id)
     with get_client(sync_client=True) as client:
-        answer = client.request("POST", "/artifacts/filter", json={"artifacts": {"key": {"any_": [key]}}})
-    found: list[dict[str, Any]] = answer.json()
-    return found
+        answer = client.request("POST", "/artifacts/filter", json={"flow_runs": {"id": {"any_": [run_id]}}})
+    return {artifact["key"]: artifact for artifact in answer.json()}
 
 
 def test_four_phases_run_in_order_with_their_lines_and_an_artifact_each(
-    called: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    faked: Phases, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     state = run(tmp_path)
     assert (state.type, state.message) == (StateType.COMPLETED, "All four phases are up to date.")
     assert phases.error_of(state) is None
-    assert called == list(PHASES)
+    assert faked.called == list(PHASES)
     lines = [record for record in caplog.records if "says a line" in record.getMessage()]
     assert [record.name for record in lines] == ["prefect.task_runs"] * len(PHASES)
     said = [(vars(line)["task_name"], line.getMessage()) for line in lines]
     assert said == [(phase, f"{phase} of {tmp_path.name} says a line") for phase in PHASES]
-    for phase in PHASES:
-        (artifact,) = artifacts(phase)
+    made = artifacts(state)
+    assert set(made) == set(PHASES)
+    for phase, artifact in made.items():
         assert artifact["type"] == "markdown"
         for words in (f"# {phase.capitalize()}", f"{phase}: ran, 4 s", f"{phase}_fresh: up to date", "left this."):
             assert words in artifact["data"], words
@@ -94,11 +97,25 @@ def test_four_phases_run_in_order_with_their_lines_and_an_artifact_each(
     ],
 )
 def test_a_phase_that_fails_ends_the_flow_with_its_own_state(
-    called: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: GraftError, name: str, kind: StateType
+    faked: Phases, tmp_path: Path, error: GraftError, name: str, kind: StateType
 ) -> None:
-    monkeypatch.setattr(phases, "reproduce", refuses("preparation", error, phases.reproduce))
+    faked.errors["preparation"] = error
     state = run(tmp_path)
     assert (state.type, state.name, state.message) == (kind, name, "\n".join(error.sentences))
-    assert called == ["selection", "preparation"]
+    assert faked.called == ["selection", "preparation"]
     found = phases.error_of(state)
     assert type(found) is type(error) and found.sentences == error.sentences
+
+
+@pytest.mark.parametrize("error", [InputError, GateError, InterruptError, CrashError])
+def test_graft_run_ends_with_the_sentences_and_the_exit_code_of_the_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[GraftError]
+) -> None:
+    told = error(["The rows are odd: mend them.", "No model."])
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    monkeypatch.setattr("tasks.check.check", lambda root, deep: [])
+    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {"selection": "changed"})
+    monkeypatch.setattr("flows.transfer.transfer", lambda root, return_state: phases.failed(told))
+    result = CliRunner().invoke(app, ["run", "--project", str(tmp_path)])
+    assert (result.exit_code, result.stdout) == (error.exit_code, "")
+    assert result.stderr.splitlines()[-2:] == told.sentences

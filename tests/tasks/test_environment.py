@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import namedtuple
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,7 @@ def test_lock_is_read_without_comments_and_markers(tmp_path: Path) -> None:
 def test_this_environment_fits_the_lock_of_the_repository() -> None:
     pins = environment.locked(environment.LOCK)
     assert {"torch", "numpy", "dvc", "prefect"} <= set(pins)
+    assert environment._version_faults(pins) == []
 
 
 def test_no_git(project: Path, params: Params) -> None:
@@ -120,5 +122,6 @@ def test_faults_come_together(project: Path, params: Params, monkeypatch: pytest
 
 def test_readings_are_of_this_machine(tmp_path: Path) -> None:
     readings = environment.readings(tmp_path)
-    assert set(readings) == {"free_disk_gb", "memory_gb", "free_memory_gb"}
+    assert set(readings) == {"free_disk_gb", "memory_gb", "free_memory_gb", "versions"}
+    assert readings["versions"]["torch"] == metadata.version("torch")
     assert 0 < readings["free_memory_gb"] <= readings["memory_gb"]

@@ -198,5 +198,5 @@ def test_identity_follows_the_files_of_the_model_and_the_threads(tmp_path: Path)
 
 def test_identity_follows_the_code_and_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = features.identity(tmp_path, 2)
-    monkeypatch.setattr(features.fingerprint, "of_stage", lambda command: f"another hash of {command}")
+    monkeypatch.setattr("tasks.fingerprint.of_stage", lambda command: f"another hash of {command}")
     assert features.identity(tmp_path, 2) != first

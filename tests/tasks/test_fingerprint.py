@@ -121,6 +121,21 @@ def test_library_version_changes_only_stages_that_import_it(monkeypatch: pytest.
     assert fingerprint.of_stage(heavy) != before[heavy]
 
 
+@pytest.mark.parametrize(
+    ("behind", "stages"),
+    [("scipy", {"selection", "adaptation", "deployment"}), ("onnxscript", {"deployment"})],
+)
+def test_a_library_behind_another_counts_with_it(
+    monkeypatch: pytest.MonkeyPatch, behind: str, stages: set[str]
+) -> None:
+    commands = STAGES | {"gate": "python -m tasks.deployment.gate"}
+    before = {name: fingerprint.of_stage(command) for name, command in commands.items()}
+    real = fingerprint._version
+    real.cache_clear()
+    monkeypatch.setattr(fingerprint, "_version", lambda name: "99.0" if name == behind else real(name))
+    assert {name for name, command in commands.items() if fingerprint.of_stage(command) != before[name]} == stages
+
+
 def test_import_name_and_distribution_name_may_differ() -> None:
     assert fingerprint._version("sklearn") == fingerprint._version("scikit-learn")
     assert fingerprint._version("yaml")
@@ -137,6 +152,52 @@ def test_hash_of_the_test_set_appears_when_one_is_named(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text("text,label\ny,a\n")
     assert fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"] != named
     assert fingerprint.code_yaml(dvc, {"data": {"test": "gone.csv"}}, tmp_path)["test_data"] is None
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A folder that looks like a candidate's."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (folder / name).write_text("first")
+    return folder
+
+
+def of_models(root: Path, *candidates: Any) -> str:
+    tree = {"data": {"test": None}, "selection": {"candidates": list(candidates)}}
+    found = fingerprint.code_yaml({"stages": {}}, tree, root)["models"]
+    assert isinstance(found, str) and len(found) == 64
+    return found
+
+
+def test_files_beside_the_weights_of_a_candidate_count(model: Path) -> None:
+    candidate = {"source": "path:model", "revision": "0" * 64}
+    first = of_models(model.parent, candidate)
+    for name in ("config.json", "tokenizer.json"):
+        (model / name).write_text("second")
+        assert of_models(model.parent, candidate) != first, name
+        (model / name).write_text("first")
+    (model / "model.safetensors").write_text("second")  # pinned in params.yaml, and checked by whoever loads it
+    assert of_models(model.parent, candidate) == first
+    (model / "special_tokens_map.json").write_text("{}")
+    assert of_models(model.parent, candidate) != first
+
+
+def test_candidate_that_is_missing_or_malformed_is_told_elsewhere(model: Path) -> None:
+    sound = {"source": "path:model", "revision": "0" * 64}
+    for broken in (
+        {"source": "path:gone", "revision": "0" * 64},
+        {"source": "path:model/config.json", "revision": "0" * 64},
+        {"source": "package:no-such-model-package", "revision": "0" * 64},
+        {"source": "hub:owner/name", "revision": "0" * 40},
+        {"source": "model"},
+        "path:model",
+        None,
+    ):
+        first = of_models(model.parent, broken, sound)
+        (model / "config.json").write_text(f"after {broken}")
+        assert of_models(model.parent, broken, sound) != first, "the other candidates still count"
 
 
 def test_write_is_the_same_twice(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from tasks import environment, stage
 from tasks.artifacts import read_json
-from tasks.errors import BusyError, GateError, InputError
-from tasks.stage import Stage, one_writer, outs, read_dvc_yaml, refused_write, run
+from tasks.errors import BusyError, GateError, InputError, refused_write
+from tasks.stage import Stage, one_writer, outs, read_dvc_yaml, run
 
 HOUSE = Path(__file__).resolve().parents[2]
 DVC_YAML = """
@@ -87,7 +87,12 @@ CASES = [
     (ValueError("a shape\nand more"), 1, "crash", "broke with ValueError: a shape"),
     (AssertionError(), 1, "crash", "broke with AssertionError"),
     (OSError(errno.EFBIG, "File too large", "/x/weights"), 2, "refused", "Writing weights was refused"),
-    (OSError(errno.ENOSPC, "No space left on device"), 2, "refused", "Writing an output was refused"),
+    (
+        OSError(errno.ENOSPC, "No space left on device"),
+        2,
+        "refused",
+        "Writing an output of stage adaptation was refused",
+    ),
     (RuntimeError("I/O error: File too large (os error 27)"), 2, "refused", "free or allow the space"),
     (OSError(errno.ENOENT, "No such file", "/x/y"), 1, "crash", "broke with FileNotFoundError"),
 ]
@@ -186,6 +191,45 @@ def test_outputs_of_a_stage_include_metrics_and_plots() -> None:
 def test_folder_without_dvc_yaml(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no dvc\.yaml"):
         read_dvc_yaml(tmp_path)
+
+
+REFUSED = """
+import resource, sys
+import numpy as np
+import pyarrow as pa
+from safetensors.numpy import save_file
+from tasks import artifacts, environment, stage
+
+writers = {
+    "text": lambda path: artifacts.write_text(path, "x" * 100_000),
+    "bytes": lambda path: path.write_bytes(bytes(100_000)),
+    "safetensors": lambda path: save_file({"a": np.zeros(100_000)}, path),
+    "arrow": lambda path: artifacts.write_table(path, pa.table({"a": range(100_000)})),
+}
+
+def main(s):
+    s.out("data/adaptation/answer.txt").write_text("new")
+    writers[sys.argv[1]](s.out("data/adaptation/model/weights"))
+
+environment._version_faults = lambda pins: []
+stage.fix_randomness = lambda params: None
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+stage.run("adaptation", main)
+"""
+
+
+@pytest.mark.parametrize("writer", ["text", "bytes", "safetensors", "arrow"])
+def test_write_that_the_system_refuses_half_way_leaves_the_last_good_outputs(project: Path, writer: str) -> None:
+    assert ended(writes("good")) == 0
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED, writer], cwd=project, env=os.environ | {"PYTHONPATH": str(HOUSE)},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    state, (sentence,) = outcome(project)
+    assert (done.returncode, state) == (2, "refused"), done.stderr
+    assert "was refused" in sentence and "File too large" in sentence and sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert made(project) == ["good", "good"]
 
 
 PARENT = """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
@@ -137,6 +139,41 @@ def test_broken_model_is_refused(folder: Path, broken: str) -> None:
     (folder / broken).unlink()
     with pytest.raises(InputError, match="cannot be loaded"):
         backbones.load(folder)
+
+
+def refill(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> None:
+    path = folder / "model.safetensors"
+    before = load_file(path)
+    after = change(before)
+    assert after.keys() != before.keys()
+    save_file(after, path, metadata={"format": "pt"})
+
+
+def lose_a_block(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: values for name, values in weights.items() if not name.startswith("encoder.layer.1.")}
+
+
+def foreign_names(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {f"student.{name}": values for name, values in weights.items()}
+
+
+@pytest.mark.parametrize("change", [lose_a_block, foreign_names])
+def test_weights_that_do_not_fill_their_architecture_are_refused(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+) -> None:
+    refill(folder, change)
+    with pytest.raises(InputError, match="drawn at random") as found:
+        backbones.load(folder)
+    (sentence,) = found.value.sentences
+    assert sentence.startswith(f"The weights in {folder.name} lack")
+
+
+def test_weights_without_a_pooler_are_fine(folder: Path) -> None:
+    batch = inputs(folder)
+    with torch.inference_mode():
+        whole = backbones.load(folder).pooled(batch)
+        refill(folder, lambda weights: {name: v for name, v in weights.items() if not name.startswith("pooler.")})
+        torch.testing.assert_close(backbones.load(folder).pooled(batch), whole, rtol=0, atol=0)
 
 
 def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
