@@ -130,11 +130,13 @@ def outs(stage: dict[str, Any]) -> list[str]:
 
 
 def fix_randomness(params: Params) -> None:
-    """Seed Python, NumPy and torch; fix the thread count, which the bytes of a result depend on."""
+    """Seed Python, NumPy and torch; fix the thread count, which the bytes of a result depend on.
+
+    A stage that has not imported torch by now does without it, and need not wait for it.
+    """
     import random
 
     import numpy as np
-    import torch
     from threadpoolctl import threadpool_limits
 
     threads, seed = params.resources.threads, params.project.seed
@@ -142,11 +144,14 @@ def fix_randomness(params: Params) -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[variable] = str(threads)
     threadpool_limits(threads)
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(True)
+        torch.manual_seed(seed)
 
 
 def die_with_parent() -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tasks import stage as stages_module
+from tasks.adaptation import loop
 from tasks.artifacts import read_json, sha256_folder
 from tasks.errors import GateError, InputError
 from tasks.params import Params, Strict, leaves
@@ -68,6 +69,7 @@ def test_no_output_names_a_path_of_this_machine(project: Path) -> None:
 def test_full_fine_tuning_resumes_to_the_same_bytes(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(loop, "STORE_SECONDS", 0)
     root = tmp_path / "copy"
     shutil.copytree(project, root, symlinks=True)
     tree = yaml.safe_load((root / "params.yaml").read_text())

@@ -1,4 +1,4 @@
-"""The one training loop. It knows no scope and no objective by name, and resumes at the last whole epoch.
+"""The one training loop. It knows no scope and no objective by name, and resumes at the last stored epoch.
 
 Every random draw is derived from (seed, epoch) or (seed, step), so a resumed run needs no stored generator
 and ends with the bytes of an undisturbed one.
@@ -7,6 +7,7 @@ and ends with the bytes of an undisturbed one.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
 
 STEP_SEEDS = 1_000_003
+# State is written after an epoch, and not more often: a short epoch costs no more than writing its state.
+STORE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def train(
         scope: what learns.
         objective: from what.
         job: data, budget and seed.
-        resume: folder for the state after each epoch; None keeps none.
+        resume: folder for the state to go on from; None keeps none.
         say: receives one line an epoch.
 
     Returns:
@@ -97,6 +100,7 @@ def train(
     optimizer = _optimizer(network, scope, job)
     progress, best = _restored(resume, network, optimizer)
     per_epoch = objective.steps(job.train)
+    stored = time.monotonic()
     for epoch in range(len(progress.history), job.epochs):
         if progress.stopped:
             break
@@ -116,7 +120,10 @@ def train(
             f"Rate {job.rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
             f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
         )
-        _store(resume, network, optimizer, best, progress)
+        last = progress.stopped or epoch + 1 == job.epochs
+        if last or time.monotonic() - stored >= STORE_SECONDS:
+            _store(resume, network, optimizer, best, progress)
+            stored = time.monotonic()
     if best:
         network.load_state_dict(best)
     network.eval()

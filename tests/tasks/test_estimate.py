@@ -24,11 +24,11 @@ def test_passes_by_hand() -> None:
     found = estimate.row_passes(params(adaptation__scope__kind="frozen"), ROWS)
     assert (found["selection"], found["preparation_baselines"], found["deployment"]) == (120, 150, 120)
     assert found["adaptation"] == 30 + 120
-    # Two rates for an epoch each, six epochs, and six again with the validation rows; a step counts as three passes.
-    assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 6) + 120 * 6)
+    # Two rates for an epoch each, five epochs, and five again with the validation rows; a step counts as three passes.
+    assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5)
     full = estimate.row_passes(params(adaptation__scope__kind="full"), ROWS)
     assert full["adaptation"] == 30 + 3 * 100 * (2 + 4)
-    assert full["adaptation_control"] == 30 + 3 * 100 * (2 + 6)
+    assert full["adaptation_control"] == 30 + 3 * 100 * (2 + 5)
 
 
 @pytest.mark.parametrize(("threshold", "full"), [(60, True), (61, False)])

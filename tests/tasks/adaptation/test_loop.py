@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.adaptation import loop
 from tasks.adaptation import scope as scopes
 from tasks.adaptation.loop import Job, Progress, schedule, train
 from tasks.adaptation.objective.supervised import Supervised
@@ -28,6 +29,11 @@ SETTINGS = Training(
     learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, warmup_share=0.1,
     weight_decay=0.01, max_gradient_norm=1.0,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def every_epoch_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STORE_SECONDS", 0)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,6 +152,21 @@ def test_interrupted_and_resumed_ends_like_undisturbed(tmp_path: Path, epoch: in
     assert len(lines) == 5 - epoch, "the epochs before the interruption are not trained again"
     assert same(resumed, undisturbed)
     assert progress == whole
+
+
+def test_short_epochs_share_one_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STORE_SECONDS", 3600)
+    undisturbed, _ = trained(job())
+
+    def interrupt(line: str) -> None:
+        if "epoch 3 of" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(job(), tmp_path / "resume", interrupt)
+    assert not (tmp_path / "resume").exists()
+    assert same(trained(job(), tmp_path / "resume")[0], undisturbed)
+    assert (tmp_path / "resume/progress.json").is_file(), "the last epoch is stored, whatever the time"
 
 
 def test_resuming_what_is_complete_trains_nothing(tmp_path: Path) -> None:
