@@ -103,15 +103,22 @@ def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
     staging = root / STATE / "staging" / name
     shutil.rmtree(staging, ignore_errors=True)
     stage = Stage(name, root, params, staging)
-    main(stage)
-    for out in outs(read_dvc_yaml(root)["stages"][name]):
-        target = root / out
+    try:
+        main(stage)
+        _swap_in(stage)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)  # what a full disk refused must not go on filling it
+    _record_run(stage, time.monotonic() - started)
+
+
+def _swap_in(stage: Stage) -> None:
+    """Replace the last good outputs by the new ones, once all of them are made."""
+    for out in outs(read_dvc_yaml(stage.root)["stages"][stage.name]):
+        target = stage.root / out
         target.parent.mkdir(parents=True, exist_ok=True)
         for left in target.parent.glob(f".{target.name}.*"):  # by a run that was killed while it swapped
             shutil.rmtree(left, ignore_errors=True)
-        replace(staging / out, target)
-    shutil.rmtree(staging, ignore_errors=True)
-    _record_run(stage, time.monotonic() - started)
+        replace(stage.staging / out, target)
 
 
 def read_dvc_yaml(root: Path) -> dict[str, Any]:

@@ -104,6 +104,7 @@ def test_failure_has_its_code_and_outcome_and_leaves_the_last_good_outputs(
 ) -> None:
     assert ended(writes("good")) == 0
     assert ended(raises(error)) == code
+    assert not (project / ".graft/staging/adaptation").exists(), "it would go on filling the disk"
     found, sentences = outcome(project)
     assert found == state and words in sentences[0]
     assert words in capsys.readouterr().err
