@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.commands import app
+from flows.commands.run import interrupts_held_back
 from tasks.artifacts import write_json
 from tests.factories import REPO
 
@@ -78,3 +81,14 @@ def test_dry_run_of_what_is_up_to_date(project: Path, monkeypatch: pytest.Monkey
     assert dry(project).stdout == "Nothing would run: everything is up to date.\n"
     record = json.loads(dry(project, "--json").stdout)
     assert (record["would_run"], record["seconds"], record["guessed"], record["disk_gb"]) == ({}, {}, [], 0.0)
+
+
+def test_ctrl_c_is_kept_from_what_is_started_meanwhile_and_from_nothing_later() -> None:
+    script = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+    def blocked() -> str:
+        return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+
+    with interrupts_held_back():
+        assert blocked() == "True"
+    assert blocked() == "False"
