@@ -42,10 +42,14 @@ class StageBar(logging.Handler):
 
 
 @contextmanager
-def stage_bar(seconds: Callable[[], Mapping[str, float]]) -> Iterator[None]:
-    """Show the bar while the block runs; where stderr is no terminal, nothing is asked or shown."""
+def stage_bar(seconds: Callable[[], Mapping[str, float]]) -> Iterator[Callable[[], None]]:
+    """Show the bar while the block runs; where stderr is no terminal, nothing is asked or shown.
+
+    Yields:
+        What lets the bar follow the log, to be called once Prefect has set its logging up, which drops other handlers.
+    """
     if not sys.stderr.isatty():
-        yield
+        yield lambda: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -55,8 +59,7 @@ def stage_bar(seconds: Callable[[], Mapping[str, float]]) -> Iterator[None]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         handler = StageBar(bar, seconds())
         logger = logging.getLogger("prefect.task_runs")
-        logger.addHandler(handler)
         try:
-            yield
+            yield lambda: logger.addHandler(handler)
         finally:
             logger.removeHandler(handler)

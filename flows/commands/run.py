@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,8 +36,8 @@ def run(
         show(_estimate(root, params, waiting), as_json, _dry_text)
         return
     if waiting:
-        with stage_bar(lambda: _estimate(root, params, waiting)["seconds"]):
-            _transfer(root)
+        with stage_bar(lambda: _estimate(root, params, waiting)["seconds"]) as follow_log:
+            _transfer(root, follow_log)
     evidence = render.collect(root)
     ran = last_ran(root) if waiting else []
     record: dict[str, Any] = {"ran": ran, "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
@@ -48,7 +48,7 @@ def run(
     show(record, as_json, _run_text)
 
 
-def _transfer(root: Path) -> None:
+def _transfer(root: Path, follow_log: Callable[[], None]) -> None:
     import os
 
     # Without these, Prefect's start-up waits on telemetry that goes nowhere.
@@ -61,6 +61,7 @@ def _transfer(root: Path) -> None:
 
     with interrupts_held_back():
         get_client(sync_client=True)  # starts the embedded server where no other is named
+    follow_log()
     error = error_of(transfer(str(root), return_state=True))
     if error:
         raise error

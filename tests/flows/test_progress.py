@@ -32,8 +32,8 @@ def test_without_a_terminal_nothing_is_asked_or_shown(capsys: pytest.CaptureFixt
     def asked() -> dict[str, float]:
         raise AssertionError("the estimate was asked for")
 
-    with stage_bar(asked):
-        pass
+    with stage_bar(asked) as follow_log:
+        follow_log()
     assert capsys.readouterr() == ("", "")
 
 
@@ -44,7 +44,8 @@ def test_on_a_terminal_the_bar_is_shown_and_taken_away(
     monkeypatch.setenv("FORCE_COLOR", "1")
     logger = logging.getLogger("prefect.task_runs")
     before = list(logger.handlers)
-    with stage_bar(lambda: SECONDS):
+    with stage_bar(lambda: SECONDS) as follow_log:
+        follow_log()
         assert len(logger.handlers) == len(before) + 1
     assert logger.handlers == before
     assert "starting" in capsys.readouterr().err
