@@ -212,7 +212,7 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise InputError(
-            f"Port {port} of {host} cannot be opened ({error.strerror}): set GRAFT_LISTEN_PORT to a free one."
+            f"Port {port} of {host} cannot be opened ({error.strerror}): set --port or GRAFT_LISTEN_PORT to a free one."
         ) from None
     return listening
 

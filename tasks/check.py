@@ -32,8 +32,9 @@ def check(root: Path, deep: bool = False) -> list[str]:
     found = environment.faults(root, params)
     found += _sentences(lambda: read_dvc_yaml(root))
     found += _sentences(lambda: load_rows(root, params.data))
-    for candidate in params.selection.candidates if deep else []:
-        found += _sentences(functools.partial(resolve, candidate, root))
+    for candidate in params.selection.candidates:
+        if deep or not candidate.source.startswith("hub:"):
+            found += _sentences(functools.partial(resolve, candidate, root, hashed=deep))
     return found
 
 

@@ -17,12 +17,13 @@ CONFIG = "config.json"
 KEPT_SUFFIXES = (".json", ".txt", ".safetensors", ".model")
 
 
-def resolve(candidate: Candidate, root: Path) -> Path:
+def resolve(candidate: Candidate, root: Path, hashed: bool = True) -> Path:
     """Local folder of a candidate, checked against its revision.
 
     Args:
         candidate: source and revision as params.yaml names them.
         root: the project's folder, from which `path:` sources count.
+        hashed: False to look only whether the files are there.
 
     Raises:
         InputError: no such package, folder or hub repository; no safetensors; another content than pinned.
@@ -35,7 +36,7 @@ def resolve(candidate: Candidate, root: Path) -> Path:
                 f"{candidate.source} holds no {needed}: only Hugging Face folders with safetensors are loaded; "
                 "save the model with save_pretrained(..., safe_serialization=True)."
             )
-    if scheme != "hub":
+    if scheme != "hub" and hashed:
         found = sha256_file(folder / WEIGHTS)
         if found != candidate.revision:
             raise InputError(

@@ -83,8 +83,8 @@ def interrupts_held_back() -> Iterator[None]:
 
 def _run_text(record: dict[str, Any]) -> str:
     ran = f"Ran: {', '.join(record['ran'])}." if record["ran"] else "Nothing to run: everything is up to date."
-    champion = [f"Champion: {record['champion']}."] if "champion" in record else []
-    return "\n".join([ran, record["sentence"], *champion])
+    champion = f"Champion: {record['champion']}." if "champion" in record else "`graft promote` makes it the champion."
+    return "\n".join([ran, record["sentence"], champion])
 
 
 def _estimate(root: Path, params: Params, waiting: dict[str, str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def predict(
     from tasks.runtime import Runtime
 
     data = load(root / "params.yaml").data
-    table = _read(source, data.max_rows, (data.input_column, data.label_column))
+    table = _read(source, data.max_rows)
     check_columns(Path(source).name, table, [data.input_column], "rename the one that holds the examples")
     _refuse_unwritable(table, out)
     runtime = Runtime.load(Releases(root / "releases").path_of(release), load(root / "params.yaml").resources.threads)
@@ -44,17 +44,18 @@ def predict(
     _tell(answered, data.label_column, skipped, runtime.version, as_json)
 
 
-def _read(source: str, max_rows: int, text_columns: tuple[str, ...]) -> pa.Table:
+def _read(source: str, max_rows: int) -> pa.Table:
+    """All columns of a CSV stay text: they are handed back as they came."""
     from tasks.rows.read import MAX_FILE_BYTES, read_table
 
     if source != "-":
-        return read_table(Path(source), max_rows, text_columns)
+        return read_table(Path(source), max_rows, None)
     content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     with tempfile.TemporaryDirectory() as folder:
         kind = ".jsonl" if content.lstrip()[:1] == b"{" else ".csv"
         path = Path(folder) / f"standard input{kind}"
         path.write_bytes(content)
-        return read_table(path, max_rows, text_columns)
+        return read_table(path, max_rows, None)
 
 
 def _answer(runtime: Runtime, table: pa.Table, column: str) -> tuple[pa.Table, int]:
@@ -141,7 +142,9 @@ def _tell(table: pa.Table, label_column: str, skipped: int, version: str, as_jso
 
         print(canonical_json(record), end="", file=sys.stderr)
         return
-    score = f", accuracy {record['accuracy']:.1%}" if record.get("accuracy") is not None else ""
+    score = ""
+    if record.get("accuracy") is not None:
+        score = f", accuracy {record['accuracy']:.1%} (of rows that it learned from, this says nothing)"
     lost = f", {skipped} left empty (empty or too long)" if skipped else ""
     print(f"{table.num_rows} rows by release {version}{lost}{score}.", file=sys.stderr)
 

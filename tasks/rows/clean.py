@@ -95,8 +95,9 @@ def load(root: Path, data: Data) -> Clean:
     rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
     labels = sorted({row.label for row in rows})
     rows.sort(key=lambda row: (row.split == "test" and data.test is not None, row.number))
-    _refuse_unusable(rows, labels, data)
-    return Clean(rows, quarantined + duplicates + rare, labels, left_out)
+    quarantined += duplicates + rare
+    _refuse_unusable(rows, labels, quarantined, data)
+    return Clean(rows, quarantined, labels, left_out)
 
 
 def _valid_rows(path: Path, data: Data, fixed: Split | None) -> tuple[list[Row], list[Quarantined], int]:
@@ -169,12 +170,14 @@ def _partition(rows: list[Row], reason_of: Callable[[Row], str | None]) -> tuple
     return kept, out
 
 
-def _refuse_unusable(rows: list[Row], labels: list[str], data: Data) -> None:
+def _refuse_unusable(rows: list[Row], labels: list[str], quarantined: list[Quarantined], data: Data) -> None:
     name = Path(data.path).name
     if len(labels) < 2:
+        reasons = Counter(fault.reason for fault in quarantined).most_common(1)
+        lost = f" ({len(quarantined)} rows quarantined, {reasons[0][1]} of them: {reasons[0][0]})" if reasons else ""
         raise InputError(
             f"{name}: {len(labels)} label{'' if len(labels) == 1 else 's'} left with at least "
-            f"{data.min_rows_per_label} rows, two are needed: check data.label_column, data.where and "
+            f"{data.min_rows_per_label} rows, two are needed{lost}: check data.label_column, data.where and "
             "data.min_rows_per_label."
         )
     if len(labels) > data.max_labels:

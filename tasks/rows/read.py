@@ -43,11 +43,15 @@ class RawRows:
     left_out: int
 
 
-def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
+def _csv(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    if text_columns is None:
+        with pa.csv.open_csv(path, parse_options=parse) as opened:
+            text_columns = opened.schema.names
     table = pa.csv.read_csv(
         path,
         read_options=pa.csv.ReadOptions(block_size=_block_bytes(path)),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+        parse_options=parse,
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.string() for name in text_columns}, null_values=[""], strings_can_be_null=True
         ),
@@ -58,9 +62,9 @@ def _csv(path: Path, text_columns: Sequence[str]) -> pa.Table:
     return table
 
 
-def _jsonl(path: Path, text_columns: Sequence[str]) -> pa.Table:
+def _jsonl(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
     options = pa.json.ReadOptions(block_size=_block_bytes(path))
-    schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns)])
+    schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns or ())])
     try:
         table = pa.json.read_json(path, options, pa.json.ParseOptions(explicit_schema=schema))
     except pa.ArrowInvalid:  # numbers or booleans stand there; without the schema, text that looks like a date changes
@@ -74,11 +78,15 @@ def _block_bytes(path: Path) -> int:
     return max(1 << 20, path.stat().st_size + 1)
 
 
-def _parquet(path: Path, _: Sequence[str]) -> pa.Table:
+def _parquet(path: Path, _: Sequence[str] | None) -> pa.Table:
     return pa.parquet.read_table(path)
 
 
-READERS: dict[str, Callable[[Path, Sequence[str]], pa.Table]] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
+READERS: dict[str, Callable[[Path, Sequence[str] | None], pa.Table]] = {
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
 
 
 def read(path: Path, data: Data) -> RawRows:
@@ -128,8 +136,13 @@ def _names(columns: Sequence[str]) -> str:
     return ", ".join([*plain, *([f"{others} that are not named here"] if others else [])])
 
 
-def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> pa.Table:
+def read_table(path: Path, max_rows: int, text_columns: Sequence[str] | None = ()) -> pa.Table:
     """Read a file whole; `text_columns` stay text, where a label "007", "true" or "2024-01-01" would change its form.
+
+    Args:
+        path: the file.
+        max_rows: more are refused.
+        text_columns: None for all columns of a CSV.
 
     Raises:
         InputError: as `read`, for what concerns the file and not its columns.
@@ -138,7 +151,7 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] = ()) -> p
     if reader is None:
         raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
     if not path.is_file():
-        raise InputError(f"There is no file {path}: put the data there or correct its path in data of params.yaml.")
+        raise InputError(f"There is no file {path}: put it there or correct the path.")
     size = path.stat().st_size
     if size == 0:
         raise InputError(f"{path.name} is empty: it needs a header and rows.")
@@ -164,15 +177,22 @@ def _reason(path: Path, message: str) -> str:
     if "UTF8" in message.upper().replace("-", ""):
         return f"{path.name} is not UTF-8: convert it, for instance with iconv."
     # pyarrow goes on to quote the row it stumbled over; what users wrote belongs in no log.
-    first = re.match(r"[A-Za-z ]*(: Expected \d+ columns, got \d+)?", message)
-    assert first is not None
-    return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({first[0].strip()}): correct the file."
+    told = re.match(r"[A-Za-z ]*", message)
+    where = re.search(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
+    assert told is not None
+    reason = ", ".join([told[0].strip(), *([where[0]] if where else [])])
+    return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({reason}): correct the file."
 
 
 def _where(table: pa.Table, where: dict[str, str | int | float | bool]) -> pa.Array:
     columns = {name: table.column(name).to_pylist() for name in where}
-    keep = [all(columns[name][i] == wanted for name, wanted in where.items()) for i in range(table.num_rows)]
+    keep = [all(_is(columns[name][i], wanted) for name, wanted in where.items()) for i in range(table.num_rows)]
     return pa.array(keep, type=pa.bool_())
+
+
+def _is(value: object, wanted: str | int | float | bool) -> bool:
+    """The label column is read as text, whatever `wanted` is."""
+    return value == wanted or (isinstance(value, str) and value == label_text(wanted))
 
 
 def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:

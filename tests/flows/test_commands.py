@@ -196,6 +196,12 @@ def test_predict_reads_labels_as_training_does(project: Path, content: str) -> N
     assert "accuracy 100.0%" in result.stderr
 
 
+def test_predict_hands_columns_back_as_they_came(project: Path) -> None:
+    table(project / "codes.csv", ["code", "when", "text"], [("007", "2026-03-02 07:55", "good")])
+    (row,) = answered(graft(project, "predict", str(project / "codes.csv")).stdout)
+    assert (row["code"], row["when"], row["prediction"]) == ("007", "2026-03-02 07:55", "good")
+
+
 def test_predict_writes_json_that_others_read(project: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"text": ["good"], "score": [float("nan")]}), project / "in.parquet")
     out = project / "out.jsonl"

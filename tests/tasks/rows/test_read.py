@@ -82,7 +82,7 @@ def test_texts_with_some_numbers_are_texts(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "no.csv").startswith(f"There is no file {tmp_path}/no.csv: put the data there")
+    assert refusal(tmp_path / "no.csv").startswith(f"There is no file {tmp_path}/no.csv: put it there")
 
 
 def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path: Path) -> None:
@@ -150,6 +150,13 @@ def test_a_label_that_looks_like_something_else_keeps_its_form(tmp_path: Path, e
     path = tmp_path / f"rows{ending}"
     path.write_text(content)
     assert read(path, settings(where={"channel": label})).labels == [label]
+
+
+def test_a_number_in_where_finds_the_label_of_that_name(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label,year\none,1,2020\ntwo,2,2021\n")
+    assert read(path, settings(where={"label": 1})).inputs == ["one"]
+    assert read(path, settings(where={"year": 2021})).inputs == ["two"]
 
 
 def test_a_gap_in_a_column_of_numbers_is_no_label(tmp_path: Path) -> None:
