@@ -1,6 +1,7 @@
 """How long stages that never ran here may take: the work they do, at the speed this machine multiplies matrices.
 
-Rough on purpose, within a factor of two on the machines it was tried on: enough to tell minutes from hours.
+Rough on purpose: within a factor of two on the one machine it was tried on while nothing else ran there, which is
+enough to tell minutes from hours.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ EXPORT_SECONDS = 15.0
 FLOAT32_BYTES = 4
 # Operations of a forward pass per weight and position, and of a training step (Kaplan et al. 2020, section 2.1).
 FORWARD, STEP = 2, 6
-# Snapshot, checkpoint, two graphs and the bundle, each in the project and in DVC's cache unless they share blocks.
+# Snapshot, checkpoint and bundle, in the project and in DVC's cache, and the graphs that are made and scored between.
 MODEL_COPIES = 8
 SAMPLE_ROWS = 200
 MATRIX = 1024

@@ -26,6 +26,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Bring all four phases up to date: what ran, what was fresh, the verdict."""
+    from deploy.releases import Releases
     from tasks.check import refuse_unusable
     from tasks.receipt import render
     from tasks.reproduce import last_ran, stale
@@ -44,7 +45,8 @@ def run(
     if promote:
         from flows.commands.release import add_and_promote
 
-        record["champion"] = add_and_promote(root, evidence["sentence"]).version
+        add_and_promote(root, evidence["sentence"])
+    record |= {"bundle": evidence["lineage"]["bundle"], "champion": Releases(root / "releases").current()}
     show(record, as_json, _run_text)
 
 
@@ -83,7 +85,9 @@ def interrupts_held_back() -> Iterator[None]:
 
 def _run_text(record: dict[str, Any]) -> str:
     ran = f"Ran: {', '.join(record['ran'])}." if record["ran"] else "Nothing to run: everything is up to date."
-    champion = f"Champion: {record['champion']}." if "champion" in record else "`graft promote` makes it the champion."
+    champion = f"Champion: {record['champion'] or 'none'}."
+    if record["champion"] != record["bundle"]:
+        champion += f" `graft promote` makes {record['bundle']}, what this project made last, the champion."
     return "\n".join([ran, record["sentence"], champion])
 
 

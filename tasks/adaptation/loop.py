@@ -29,7 +29,7 @@ from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
 
 STEP_SEEDS = 1_000_003
-# State is written after an epoch, and not more often: a short epoch costs no more than writing its state.
+# After a short epoch the state is not written: that took a sixth of its time, and a killed run loses little by it.
 STORE_SECONDS = 20.0
 
 

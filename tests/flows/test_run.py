@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.commands import app
-from flows.commands.run import interrupts_held_back
+from flows.commands.run import _run_text, interrupts_held_back
 from tasks.artifacts import write_json
 from tests.factories import REPO
 
@@ -92,3 +92,10 @@ def test_ctrl_c_is_kept_from_what_is_started_meanwhile_and_from_nothing_later() 
     with interrupts_held_back():
         assert blocked() == "True"
     assert blocked() == "False"
+
+
+@pytest.mark.parametrize(("champion", "advised"), [("b" * 12, False), ("a" * 12, True), (None, True)])
+def test_promotion_is_advised_while_another_release_is_live(champion: str | None, advised: bool) -> None:
+    text = _run_text({"ran": [], "sentence": "Figures.", "bundle": "b" * 12, "champion": champion})
+    assert f"Champion: {champion or 'none'}." in text
+    assert ("`graft promote`" in text) is advised
