@@ -137,10 +137,13 @@ def _forget_the_dead(root: Path) -> None:
 
 def _runs_dvc(pid: int) -> bool:
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()  # empty for a zombie
-    except FileNotFoundError:
+        if Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] == "Z":
+            return False
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return b"dvc" in command or b"tasks.reproduce" in command
+    # Empty while a process starts, which may become dvc.
+    return not command or b"dvc" in command or b"tasks.reproduce" in command
 
 
 def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: str) -> GraftError:
