@@ -28,7 +28,8 @@ class Supervised:
     learn: ModuleType
 
     def steps(self, data: Prepared) -> int:
-        return -(-len(data) // self.batch_rows)
+        whole, rest = divmod(len(data), self.batch_rows)
+        return whole + (rest > 1 or not whole)
 
     def batches(self, data: Prepared, seed: int) -> Iterator[list[int]]:
         random = np.random.default_rng(seed)
@@ -40,6 +41,11 @@ class Supervised:
             rows = order[start : start + window]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
             chunks += [rows[i : i + self.batch_rows].tolist() for i in range(0, len(rows), self.batch_rows)]
+        if (
+            len(chunks[-1]) == 1 < min(self.batch_rows, len(data))
+        ):  # batch normalisation has no variance of a single row
+            single = chunks.pop()
+            chunks[-1] += single
         for i in random.permutation(len(chunks)):
             yield chunks[i]
 

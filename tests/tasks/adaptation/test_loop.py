@@ -234,6 +234,13 @@ def test_batches_cover_all_rows_once(batch_rows: int) -> None:
     assert max(map(len, batches)) <= batch_rows
 
 
+def test_no_batch_has_a_single_row() -> None:
+    objective, data = Supervised(59, learn), rows(60, 1)
+    assert [len(batch) for batch in objective.batches(data, 5)] == [60]
+    assert objective.steps(data) == 1
+    assert [len(batch) for batch in objective.batches(rows(1, 1), 5)] == [1]
+
+
 def test_order_of_batches_follows_the_seed() -> None:
     objective, data = Supervised(4, learn), rows(60, 1)
     assert list(objective.batches(data, 5)) == list(objective.batches(data, 5))
