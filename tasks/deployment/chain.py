@@ -12,6 +12,8 @@ from tasks.metrics import Resamples
 from tasks.params import Deployment
 from tasks.problems.classification.answer import probabilities
 
+# A graph that is hardly smaller is hardly quantised: not worth another answer on any row.
+SMALLER = 0.9
 MAKES_THE_SAME_ANSWERS = ("reloaded", "onnx")
 
 
@@ -71,11 +73,18 @@ def served_breaks(served: np.ndarray, graph: np.ndarray) -> list[str]:
 def shipped(records: dict[str, Any], settings: Deployment, metric: str) -> tuple[str, str]:
     """Which graph ships, and why.
 
-    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget, else the float32 graph does.
+    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget and it is smaller, else the
+    float32 graph does.
     """
     if "int8" not in records:
         return "onnx", "onnx (float32) ships: deployment.int8.enabled is false."
     upper, budget = records["int8"]["loss"]["high"], settings.int8.max_loss
+    size, whole = records["int8"]["bytes"], records["onnx"]["bytes"]
+    if size > SMALLER * whole:
+        return "onnx", (
+            f"onnx (float32) ships: int8 is out, it has {size / whole:.0%} of its size, "
+            "since convolutions stay in float32."
+        )
     figures = f"the upper 95 % bound of its loss in {metric} is {100 * upper:.2f} points"
     if upper <= budget:
         return "int8", f"int8 ships: {figures}, inside the budget of {100 * budget:.2f}."

@@ -78,8 +78,18 @@ def test_a_served_answer_is_the_graphs_to_the_bit() -> None:
 )
 def test_int8_ships_when_the_upper_bound_of_its_loss_is_inside(upper: float, name: str, words: str) -> None:
     loss = {"value": 0.0, "low": -0.5, "high": upper}
-    found, reason = shipped({"onnx": {}, "int8": {"loss": loss}}, params().deployment, "accuracy")
+    found, reason = shipped({"onnx": {"bytes": 4}, "int8": {"loss": loss, "bytes": 1}}, params().deployment, "accuracy")
     assert found == name and words in reason
+
+
+def test_int8_that_is_hardly_smaller_stays() -> None:
+    loss = {"value": 0.0, "low": 0.0, "high": 0.0}
+
+    def ship(size: int) -> tuple[str, str]:
+        return shipped({"onnx": {"bytes": 100}, "int8": {"loss": loss, "bytes": size}}, params().deployment, "accuracy")
+
+    assert ship(90)[0] == "int8"
+    assert ship(91)[0] == "onnx" and "int8 is out, it has 91% of its size" in ship(91)[1]
 
 
 def test_without_int8_float32_ships_and_says_why() -> None:
