@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from tasks import hub
 from tasks.artifacts import sha256_file
 from tasks.errors import InputError
 from tasks.params import Candidate
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+ENCODERS = ("tokenizer.json", "preprocessor_config.json")
 # What a snapshot takes along: no code, no pickle, no second copy of the weights in another format.
 KEPT_SUFFIXES = (".json", ".txt", ".safetensors", ".model")
 
@@ -67,30 +68,28 @@ def _path(name: str, _: str, root: Path) -> Path:
 
 def _hub(name: str, revision: str, _: Path) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     patterns = [f"*{suffix}" for suffix in KEPT_SUFFIXES]
     try:
         there = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
-        # Another program may have cached the tokenizer alone.
-        if (there / CONFIG).is_file() and (there / WEIGHTS).is_file():
+        # Another program may have cached the tokenizer alone, or all but what prepares the examples.
+        if (
+            (there / CONFIG).is_file()
+            and (there / WEIGHTS).is_file()
+            and any((there / name).is_file() for name in ENCODERS)
+        ):
             return there
     except LocalEntryNotFoundError:
         pass
     except HFValidationError:
         raise InputError(f"hub:{name} is not the name of a repository: write hub:OWNER/NAME.") from None
-    if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
+    if hub.offline():
         raise InputError(
             f"hub:{name} at {revision[:12]}… is not in the local hub cache and HF_HUB_OFFLINE is set: "
             "unset it or use a path."
         )
-    try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=3))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise InputError(
-            f"hub:{name} at {revision[:12]}… could not be downloaded ({type(error).__name__}): "
-            "check the name, the commit, HF_TOKEN and the network."
-        ) from None
+    return hub.download(name, revision, patterns)
 
 
 SOURCES: dict[str, Callable[[str, str, Path], Path]] = {"package": _package, "path": _path, "hub": _hub}

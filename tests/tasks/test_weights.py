@@ -7,7 +7,6 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from huggingface_hub.errors import LocalEntryNotFoundError
 
 from tasks.errors import InputError
 from tasks.params import Candidate
@@ -90,18 +89,9 @@ def test_offline_a_hub_model_that_is_not_cached_is_refused(tmp_path: Path, monke
     )
 
 
-def test_a_failed_download_is_told_in_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def snapshot_download(*_: object, local_files_only: bool = False, **__: object) -> str:
-        raise LocalEntryNotFoundError("not cached") if local_files_only else ConnectionError("no route")
-
-    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    sentence = refusal("hub:owner/name", tmp_path, COMMIT)
-    assert "could not be downloaded (ConnectionError): check the name" in sentence
-
-
 def test_a_cached_hub_model_needs_no_network_and_takes_no_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = model_folder(tmp_path / "cached")
+    (folder / "tokenizer.json").touch()
     asked: list[dict[str, object]] = []
 
     def snapshot_download(name: str, **options: object) -> str:

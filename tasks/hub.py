@@ -1,0 +1,91 @@
+"""A model hub, asked with patience for three seconds: one sentence when it is silent, refuses, or does not know."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import InputError
+
+SECONDS = 3.0
+
+
+def offline() -> bool:
+    """Whether HF_HUB_OFFLINE forbids every request."""
+    return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+
+
+def commit(name: str, revision: str | None = None) -> str:
+    """The commit, 40 hex digits, that the hub has for a revision of a repository; for its main branch if None.
+
+    Raises:
+        InputError: no such repository or revision, no access, or no answer within `SECONDS`.
+    """
+    from huggingface_hub import HfApi
+
+    hub = HfApi(endpoint=endpoint())
+    info = _within(SECONDS, lambda: hub.repo_info(name, revision=revision, timeout=SECONDS))
+    if isinstance(info, Exception):
+        raise failure(name, revision, info)
+    return str(info.sha)
+
+
+def download(name: str, revision: str, patterns: list[str]) -> Path:
+    """Folder of a snapshot in the local cache, with the files that fit the patterns.
+
+    Raises:
+        InputError: as of `commit`; or the download broke off, and what is whole of it is kept.
+    """
+    from huggingface_hub import snapshot_download
+
+    commit(name, revision)  # a hub that says nothing is told apart from one that sends slowly
+    try:
+        return Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=patterns, etag_timeout=SECONDS, endpoint=endpoint()
+            )
+        )
+    except Exception as error:  # the client's errors and those of the library below it share no base
+        raise failure(name, revision, error) from None
+
+
+def endpoint() -> str | None:
+    """HF_ENDPOINT as it is now; the library reads it once, when it is imported."""
+    return os.environ.get("HF_ENDPOINT") or None
+
+
+def failure(name: str, revision: str | None, error: Exception) -> InputError:
+    """The sentence for a hub that gave no model."""
+    place = f"hub:{name}" + (f" at {revision[:12]}…" if revision else "")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    what, remedy = f"could not be had ({type(error).__name__})", "check the network and HF_ENDPOINT, or use a path"
+    if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
+        what = f"could not be had: the hub did not answer within {SECONDS:g} seconds"
+    elif type(error).__name__ == "HFValidationError":
+        what, remedy = "is not the name of a repository", "write hub:OWNER/NAME"
+    elif status in (401, 403):
+        what, remedy = f"is not open to us ({status})", "set HF_TOKEN to a token that may read it, or check the name"
+    elif status == 404:
+        what, remedy = "is not on the hub (404)", "check the name and the revision"
+    return InputError(f"{place} {what}: {remedy}.")
+
+
+def _within(seconds: float, ask: Callable[[], Any]) -> Any:
+    """The answer, or the exception; the client's own limit holds for each step of a request and for no look-up."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answers.put(ask())
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return answers.get(timeout=seconds)
+    except queue.Empty:
+        return TimeoutError()
