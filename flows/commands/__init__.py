@@ -28,12 +28,12 @@ _DEBUG = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Register `function(root, ...)`; adds --project and --debug, and turns errors into sentences and exit codes."""
+    """Register a function; adds --debug, and --project if it takes a `root`; errors become sentences and exit codes."""
 
     @functools.wraps(function)
-    def run(*, project: Path, debug: bool, **options: Any) -> None:
+    def run(*, debug: bool, project: Path | None = None, **options: Any) -> None:
         try:
-            function(project.resolve(), **options)
+            function(*([] if project is None else [project.resolve()]), **options)
         except GraftError as error:
             if debug:
                 raise
@@ -52,10 +52,10 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
 
     signature = inspect.signature(function, eval_str=True)
     own = [p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items() if name != "root"]
-    shared = [
-        inspect.Parameter("project", inspect.Parameter.KEYWORD_ONLY, default=Path(), annotation=_PROJECT),
-        inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_DEBUG),
-    ]
+    shared = [inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_DEBUG)]
+    if "root" in signature.parameters:
+        named = inspect.Parameter("project", inspect.Parameter.KEYWORD_ONLY, default=Path(), annotation=_PROJECT)
+        shared.insert(0, named)
     run.__signature__ = inspect.Signature([*own, *shared])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
     app.command(name=function.__name__)(run)
@@ -83,6 +83,6 @@ def show(record: Any, as_json: bool, text: Callable[[Any], str]) -> None:
     print(canonical_json(record) if as_json else text(record), end="" if as_json else "\n")
 
 
-from flows.commands import project, release, run, serve  # noqa: E402
+from flows.commands import init, project, release, run, serve  # noqa: E402
 
-__all__ = ["app", "project", "release", "run", "serve"]
+__all__ = ["app", "init", "project", "release", "run", "serve"]

@@ -23,7 +23,9 @@ Release = Annotated[str, typer.Option("--release", help="An alias or a version."
 @command
 def predict(
     root: Path,
-    source: Annotated[str, typer.Argument(metavar="IN", help="CSV, JSONL or Parquet file; - reads standard input.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="CSV, JSONL or Parquet file, or a folder; - reads standard input.")
+    ],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where to write; without it, CSV to stdout.")] = None,
     release: Release = "champion",
     as_json: Json = False,
@@ -31,7 +33,7 @@ def predict(
     """Add the columns prediction and probability to a file; print the score when the label column is there."""
     from deploy.releases import Releases
     from tasks.params import load
-    from tasks.rows.read import check_columns
+    from tasks.rows.table import check_columns
     from tasks.runtime import Runtime
 
     data = load(root / "params.yaml").data
@@ -39,17 +41,18 @@ def predict(
     check_columns(Path(source).name, table, [data.input_column], "rename the one that holds the examples")
     _refuse_unwritable(table, out)
     runtime = Runtime.load(Releases(root / "releases").path_of(release), load(root / "params.yaml").resources.threads)
-    answered, skipped = _answer(runtime, table, data.input_column)
+    answered, skipped = _answer(runtime, table, data.input_column, _folder_of(source))
     _write(answered, out)
     _tell(answered, data.label_column, skipped, runtime.version, as_json)
 
 
 def _read(source: str, max_rows: int) -> pa.Table:
     """All columns of a CSV stay text: they are handed back as they came."""
-    from tasks.rows.read import MAX_FILE_BYTES, read_table
+    from tasks.rows.read import read_source
+    from tasks.rows.table import MAX_FILE_BYTES, read_table
 
     if source != "-":
-        return read_table(Path(source), max_rows, None)
+        return read_source(Path(source), max_rows, None, labelled=False).table
     content = sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
     with tempfile.TemporaryDirectory() as folder:
         kind = ".jsonl" if content.lstrip()[:1] == b"{" else ".csv"
@@ -58,16 +61,19 @@ def _read(source: str, max_rows: int) -> pa.Table:
         return read_table(path, max_rows, None)
 
 
-def _answer(runtime: Runtime, table: pa.Table, column: str) -> tuple[pa.Table, int]:
+def _folder_of(source: str) -> Path:
+    """From where the files that a table names count."""
+    path = Path(source)
+    return path if path.is_dir() else path.parent
+
+
+def _answer(runtime: Runtime, table: pa.Table, column: str, folder: Path) -> tuple[pa.Table, int]:
     import pyarrow as pa
 
-    inputs = table.column(column).to_pylist()
-    places = [i for i, value in enumerate(inputs) if runtime.unusable(value) is None]
-    found = runtime.predict([inputs[i] for i in places]).answers if places else []
-    predictions: list[str | None] = [None] * len(inputs)
-    probabilities: list[float | None] = [None] * len(inputs)
-    for i, answer in zip(places, found, strict=True):
-        predictions[i], probabilities[i] = answer.prediction, answer.probability
+    cells = table.column(column).to_pylist()
+    found = runtime.predict_usable(runtime.read(cell, folder) for cell in cells)
+    predictions = [None if answer is None else answer.prediction for answer in found]
+    probabilities = [None if answer is None else answer.probability for answer in found]
     for name, values, kind in (
         ("prediction", predictions, pa.string()),
         ("probability", probabilities, pa.float64()),
@@ -75,7 +81,7 @@ def _answer(runtime: Runtime, table: pa.Table, column: str) -> tuple[pa.Table, i
         if name in table.column_names:
             table = table.drop_columns([name])
         table = table.append_column(name, pa.array(values, type=kind))
-    return table, len(inputs) - len(places)
+    return table, found.count(None)
 
 
 def _csv(table: pa.Table, sink: Any) -> None:
@@ -145,7 +151,7 @@ def _tell(table: pa.Table, label_column: str, skipped: int, version: str, as_jso
     score = ""
     if record.get("accuracy") is not None:
         score = f", accuracy {record['accuracy']:.1%} (of rows that it learned from, this says nothing)"
-    lost = f", {skipped} left empty (empty or too long)" if skipped else ""
+    lost = f", {skipped} left empty (nothing that can be answered)" if skipped else ""
     print(f"{table.num_rows} rows by release {version}{lost}{score}.", file=sys.stderr)
 
 

@@ -18,7 +18,9 @@ from flows.commands import app
 from tests.serving import released
 
 HOUSE = Path(__file__).resolve().parents[2]
-COMMANDS = ["check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history"]
+COMMANDS = [
+    "upgrade", "check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history",
+]  # fmt: skip
 ROWS = [
     ("1", "good", "good"),
     ("2", "bad, bad", "bad"),

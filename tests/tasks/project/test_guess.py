@@ -1,0 +1,268 @@
+"""What the data say of themselves is guessed and told; what they do not say is asked, or refused in one sentence."""
+
+from __future__ import annotations
+
+import csv
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from tasks.errors import InputError
+from tasks.modalities import MODALITIES
+from tasks.project.guess import Given, Guess, guess, labels_of
+
+ROWS = 24
+TEXTS = [f"the {word} number {i} is here" for i in range(ROWS // 2) for word in ("first", "second")]
+LABELS = ["good", "bad", "fair"] * (ROWS // 3)
+MODALITY = next(iter(MODALITIES))
+
+
+def table(path: Path, **columns: Sequence[object]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+def look(path: Path, ask: Any = None, max_labels: int = 100, **given: str) -> Guess:
+    return guess(path, Given(**given), 1000, max_labels, ask)
+
+
+def refusal(path: Path, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        look(path, **options)
+    (sentence,) = caught.value.sentences
+    return sentence
+
+
+def test_a_plain_table_is_guessed_and_told(tmp_path: Path) -> None:
+    found = look(table(tmp_path / "a.csv", id=range(ROWS), body=TEXTS, mood=LABELS))
+    assert (found.modality, found.input_column, found.label_column) == (MODALITY, "body", "mood")
+    assert found.problem == "classification" and found.label_rows == [8, 8, 8] and not found.own_test
+    assert found.reasons == [
+        f"Guessed: the examples are of modality {MODALITY}.",
+        "Guessed: the examples stand in column body.",
+        "Guessed: the label stands in column mood, the only column that repeats itself as labels do.",
+        "Guessed: the problem is classification, with 3 labels.",
+    ]
+
+
+def test_what_is_given_is_not_guessed(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", title=TEXTS, body=TEXTS, label=LABELS, other=LABELS)
+    found = look(path, input_column="title", label_column="other", modality=MODALITY)
+    assert (found.input_column, found.label_column) == ("title", "other")
+    assert found.reasons == ["Guessed: the problem is classification, with 3 labels."]
+
+
+def test_other_columns_that_would_do_are_named(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", title=[text[4:] for text in TEXTS], body=TEXTS, label=LABELS)
+    assert "Guessed: the examples stand in column body; --text names another, such as title." in look(path).reasons
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_the_other_formats(tmp_path: Path, ending: str) -> None:
+    made = pa.table({"text": TEXTS, "spam": [i % 2 == 0 for i in range(ROWS)]})
+    path = tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        made = made.set_column(1, "spam", made.column("spam").cast(pa.string()).dictionary_encode())
+        pyarrow.parquet.write_table(made, path)
+    else:
+        path.write_text("".join(f'{{"text": "{t}", "spam": {"true" if s else "false"}}}\n' for t, s in zip(
+            TEXTS, made.column("spam").to_pylist(), strict=True)))  # fmt: skip
+    assert look(path).label_column == "spam"
+
+
+@pytest.mark.parametrize(
+    ("columns", "chosen"),
+    [
+        (("label", "region"), "label"),
+        (("region", "Intent"), "Intent"),
+        (("label", "fine_label"), "label"),
+        (("Gold_Label", "region"), "Gold_Label"),
+    ],
+)
+def test_one_telling_name_wins(tmp_path: Path, columns: Sequence[str], chosen: str) -> None:
+    found = look(table(tmp_path / "a.csv", text=TEXTS, **dict.fromkeys(columns, LABELS)))
+    assert found.label_column == chosen
+    assert f"Guessed: the label stands in column {chosen}, by its name." in found.reasons
+
+
+@pytest.mark.parametrize(
+    ("columns", "asked"),
+    [
+        (("region", "mood"), ("region", "mood")),
+        (("category", "label", "region"), ("category", "label")),
+        (("coarse_label", "fine_label", "region"), ("coarse_label", "fine_label")),
+    ],
+)
+def test_several_labels_are_a_question(tmp_path: Path, columns: Sequence[str], asked: Sequence[str]) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, **dict.fromkeys(columns, LABELS))
+    assert refusal(path) == (
+        f"The label's column cannot be known from a.csv: give one of {', '.join(asked)} with --label."
+    )
+    questions: list[tuple[str, Sequence[str]]] = []
+
+    def answer(question: str, answers: Sequence[str]) -> str:
+        questions.append((question, answers))
+        return answers[1]
+
+    found = look(path, ask=answer)
+    assert found.label_column == asked[1]
+    assert questions == [("The label's column?", [*asked])]
+    assert not any("label stands" in reason for reason in found.reasons), "it was not guessed"
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [i / 10 for i in range(ROWS // 2)] * 2,  # a number to predict
+        range(ROWS),  # each once
+        ["one"] * ROWS,
+        ["train", "test", "Dev"] * (ROWS // 3),
+        ["2024-01-01", "2024-01-02"] * (ROWS // 2),
+        [""] * ROWS,
+    ],
+    ids=["fractions", "numbers", "constant", "splits", "dates", "empty"],
+)
+def test_what_is_no_label(tmp_path: Path, cells: Sequence[object]) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, other=cells)
+    assert refusal(path).startswith("No column of a.csv repeats itself as labels do, and only classification is")
+    assert look(table(path, text=TEXTS, other=cells, mood=LABELS)).label_column == "mood"
+
+
+def test_too_many_values_are_no_labels(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, code=[i // 2 for i in range(ROWS)], mood=LABELS)
+    assert look(path, max_labels=11).label_column == "mood"
+    assert "give one of code, mood" in refusal(path, max_labels=12)
+
+
+def test_a_label_by_name_that_is_none_leaves_nothing_to_guess(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, label=[i + 0.5 for i in range(ROWS)], region=LABELS)
+    assert refusal(path) == "The label's column cannot be known from a.csv: give one of region with --label."
+
+
+def test_a_column_that_stands_twice_is_no_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,label,label,mood\n" + "".join(f"{text},a,b,{'cd'[i % 2]}\n" for i, text in enumerate(TEXTS)))
+    assert look(path).label_column == "mood"
+    assert "a.csv has column 'label' more than once: rename one" in refusal(path, label_column="label")
+
+
+def test_labels_as_they_are_read_later() -> None:
+    assert labels_of(pa.chunked_array([[" a", "b ", "", None]])) == ["a", "b", None, None]
+    assert labels_of(pa.chunked_array([[True, False, None]])) == ["true", "false", None]
+    assert labels_of(pa.chunked_array([[1.0, 2.0]])) == ["1.0", "2.0"]
+    assert labels_of(pa.chunked_array([["1.5", "x"]])) == ["1.5", "x"], "one number is no number to predict"
+    assert labels_of(pa.chunked_array([[1.5, 2.0]])) is None
+    assert labels_of(pa.chunked_array([[["a"], ["b"]]])) is None
+    assert labels_of(pa.chunked_array([[datetime.date(2024, 1, 1)]])) is None
+    assert labels_of(pa.chunked_array([[b"a"]])) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"label_column": "mod"}, "a.csv has no column 'mod': it has text, score, mood, same; give one of these with"),
+        ({"input_column": "tex"}, "give one of these with --text"),
+        (
+            {"label_column": "score"},
+            "Column score of a.csv holds numbers with fractions, dates or lists, and only class",
+        ),
+        ({"label_column": "same"}, "Column same of a.csv holds 1 different values, and two to 100 labels are wanted"),
+        ({"label_column": "text"}, "Column text of a.csv is to hold both examples and labels: name two columns with"),
+        ({"modality": "smell"}, "There is no modality smell: give one of "),
+    ],
+)
+def test_what_is_given_must_fit(tmp_path: Path, given: dict[str, str], words: str) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, score=[i + 0.5 for i in range(ROWS)], mood=LABELS, same=["x"] * ROWS)
+    assert words in refusal(path, **given)
+
+
+def test_too_many_given_labels(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, code=range(ROWS))
+    assert "holds 24 different values, and two to 20 labels" in refusal(path, label_column="code", max_labels=20)
+
+
+def test_no_column_looks_like_an_example(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", code=[f"x{i}" for i in range(ROWS)], mood=LABELS)
+    assert refusal(path) == (
+        "The column of the examples cannot be known from a.csv: give one of code, mood with --text, or, where the rows "
+        "name files, the folder that holds both with --data."
+    )
+    assert look(path, input_column="code").input_column == "code"
+    assert look(path, ask=lambda question, answers: answers[0]).input_column == "code"
+
+
+def test_a_file_without_a_header_is_told_without_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "".join(f'"{text}, says Ada Lovelace!","{label}"\n' for text, label in zip(TEXTS, LABELS, strict=True))
+    )
+    assert refusal(path) == (
+        "a.csv seems to have no header, for the name of column 2 is also one of its values: put the columns' names on "
+        "a first line, or name the columns with --text and --label."
+    )
+
+
+def test_a_column_with_an_odd_name_is_told_by_its_number(tmp_path: Path) -> None:
+    odd = "I was charged twice; call me on 555-0100, Ada"
+    found = look(table(tmp_path / "a.csv", **{odd: TEXTS, "mood": LABELS}))
+    assert found.input_column == odd
+    assert "Guessed: the examples stand in column number 1." in found.reasons
+    assert not any("Ada" in reason for reason in found.reasons)
+    both = table(tmp_path / "b.csv", text=TEXTS, **{odd: LABELS, "mood": LABELS})
+    assert "give one of number 2, mood with --label" in refusal(both)
+    assert look(both, ask=lambda question, answers: answers[0]).label_column == odd
+
+
+def files(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).touch()
+
+
+def test_a_folder_for_each_label(tmp_path: Path) -> None:
+    files(tmp_path, *(f"{label}/{i}.png" for label in ("cat", "dog") for i in range(3)))
+    found = look(tmp_path)
+    assert found.modality != MODALITY and (found.input_column, found.label_column) == ("path", "label")
+    assert found.label_rows == [3, 3]
+
+
+def test_rows_that_the_source_calls_test_are_not_counted(tmp_path: Path) -> None:
+    files(tmp_path, *(f"{split}/{label}/{i}.png" for split in ("train", "test") for label in "ab" for i in range(4)))
+    found = look(tmp_path)
+    assert found.own_test and found.label_rows == [4, 4]
+
+
+def test_a_table_beside_its_files(tmp_path: Path) -> None:
+    names = [f"shot {i}.jpg" for i in range(6)]
+    files(tmp_path, *(f"files/{name}" for name in names))
+    table(tmp_path / "index.csv", file=[f"files/{name}" for name in names], species=["a", "b"] * 3)
+    found = look(tmp_path)
+    assert (found.input_column, found.label_column) == ("file", "species")
+    assert "give one of file, species with --text, or, where the rows name files, the folder" in refusal(
+        tmp_path / "index.csv"
+    )
+
+
+def test_a_folder_of_what_nobody_reads(tmp_path: Path) -> None:
+    files(tmp_path, *(f"{label}/{i}.xyz" for label in ("cat", "dog") for i in range(3)))
+    sentence = refusal(tmp_path)
+    assert sentence.startswith(f"The folder {tmp_path.name} names no files of modality ")
+    assert MODALITY not in sentence, "its examples are no files"
+    assert sentence.endswith("give that table with --data.")
+
+
+def test_a_modality_of_files_needs_a_folder(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, mood=LABELS)
+    (other,) = [name for name in MODALITIES if name != MODALITY]
+    assert refusal(path, modality=other) == (
+        f"a.csv is a file, but examples of modality {other} are files of their own: give the folder that holds them, "
+        "by label or beside their table, with --data."
+    )
