@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from deploy.batching import Batcher, Closed
+from deploy.batching import Batcher, Closed, Overloaded
 from deploy.releases import Releases
 from deploy.settings import Settings
 from deploy.telemetry import LOG, Metrics
 from tasks.errors import CrashError, GraftError
-from tasks.runtime import Runtime
+from tasks.runtime import Example, Runtime
 
-# Texts up to this many characters together are encoded in under a millisecond: another thread would cost more.
+# So many characters are encoded in under a millisecond: another thread would cost more.
 ENCODED_AT_ONCE = 1_000
 
 
@@ -31,6 +31,7 @@ class Answering:
         self._releases, self._name, self._settings = Releases(releases), name, settings
         self._loaded: tuple[Runtime, Batcher] | None = None
         self.metrics = Metrics()
+        self._encoding = 0
         self.failure: GraftError | None = None
         self.draining = False
 
@@ -42,6 +43,14 @@ class Answering:
         """
         if self.draining:
             raise Closed("The server is stopping: send the request to another one.")
+        return self.runtime()
+
+    def runtime(self) -> Runtime:
+        """The loaded bundle, for a request that has begun.
+
+        Raises:
+            Closed: not loaded yet, or could not be loaded.
+        """
         return self._working()[0]
 
     def _working(self) -> tuple[Runtime, Batcher]:
@@ -82,23 +91,31 @@ class Answering:
         self.metrics.queue_rows.set_function(lambda: batcher.waiting)
         return batcher
 
-    async def answer(self, inputs: list[str]) -> dict[str, Any]:
-        """Version and predictions of N >= 1 texts.
+    async def answer(self, examples: list[Example]) -> dict[str, Any]:
+        """Version and predictions of N >= 1 examples.
 
         Raises:
-            InputError: a text that the bundle refuses.
+            InputError: an example that the bundle refuses.
             Overloaded: too many rows wait.
             Closed: not loaded yet, or closed.
         """
         runtime, batcher = self._working()
-        if sum(map(len, inputs)) > ENCODED_AT_ONCE:
-            encoded = await asyncio.to_thread(runtime.encode, inputs)
-        else:
-            encoded = runtime.encode(inputs)
+        if batcher.waiting + self._encoding + len(examples) > self._settings.queue_rows:
+            raise Overloaded(f"The queue of {self._settings.queue_rows} rows is full: try again in a second.")
+        self._encoding += len(examples)
+        try:
+            encoded = await self._encode(runtime, examples)
+        finally:
+            self._encoding -= len(examples)
         answers = runtime.answers(await batcher.submit(encoded))
         for answer in answers:
             self.metrics.predictions.labels(answer.prediction).inc()
         return {"version": runtime.version, "predictions": [asdict(answer) for answer in answers]}
+
+    async def _encode(self, runtime: Runtime, examples: list[Example]) -> list[Any]:
+        if runtime.takes_files or sum(map(len, examples)) > ENCODED_AT_ONCE:
+            return await asyncio.to_thread(runtime.encode, examples)
+        return runtime.encode(examples)
 
     async def close(self) -> None:
         """Take no more requests and answer those that wait."""

@@ -20,38 +20,22 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
+from deploy.question import Question, examples_of
 from deploy.releases import CHAMPION, Releases
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import LOG, JsonLines, RequestLog
 from tasks.errors import GraftError, InputError
 
-MAX_INPUTS = 64
-MAX_BODY_BYTES = 1_000_000
 ROUTES = frozenset({"/predict", "/livez", "/readyz", "/metrics", "/openapi.json"})
 THERE_IS = "there are POST /predict, GET /livez, /readyz and /metrics"
 DETAILS = {404: f"This path does not exist: {THERE_IS}.", 405: f"This path takes another method: {THERE_IS}."}
 # FastAPI's own telemetry records what clients sent.
 NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
-REASONS = {
-    "json_invalid": "it is not JSON",
-    "missing": "inputs is missing",
-    "extra_forbidden": "it has another key than inputs",
-    "string_type": "one of inputs is not a string",
-    "too_short": "inputs is empty",
-    "too_long": f"inputs holds more than {MAX_INPUTS} texts",
-}
-
-
-class Question(BaseModel):
-    """Body of POST /predict."""
-
-    model_config = ConfigDict(extra="forbid")
-    inputs: list[str] = Field(min_length=1, max_length=MAX_INPUTS)
 
 
 class Prediction(BaseModel):
@@ -79,7 +63,8 @@ def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None 
         alias: an alias or a version; read once, when the application starts.
         settings: of the server; from the environment if not given.
     """
-    answering = Answering(releases, alias, settings or Settings.from_environment())
+    settings = settings or Settings.from_environment()
+    answering = Answering(releases, alias, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,18 +78,18 @@ def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None 
     )  # fmt: skip
     app.state.answering = answering
     app.add_middleware(RequestLog, metrics=answering.metrics, routes=ROUTES)
-    _add_routes(app, answering)
+    _add_routes(app, answering, settings)
     _add_errors(app)
     return app
 
 
-def _add_routes(app: FastAPI, answering: Answering) -> None:
+def _add_routes(app: FastAPI, answering: Answering, settings: Settings) -> None:
     @app.post("/predict", response_model=Answers, openapi_extra=BODY)
     async def predict(request: Request) -> Response:
-        """Answer 1 to 64 texts."""
-        question = _question(await _body(request))
-        request.state.line["rows"] = len(question.inputs)
-        answers = await answering.answer(question.inputs)
+        """Answer 1 to 64 texts, or files where the release answers files."""
+        examples = await examples_of(request, answering.runtime(), settings.body_mb)
+        request.state.line["rows"] = len(examples)
+        answers = await answering.answer(examples)
         request.state.line["version"] = answers["version"]
         return JSONResponse(answers)
 
@@ -137,27 +122,6 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"detail": DETAILS.get(error.status_code, error.detail)}, error.status_code, error.headers)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The body is over {MAX_BODY_BYTES} bytes: send fewer or shorter texts.")
-    return bytes(body)
-
-
-def _question(body: bytes) -> Question:
-    try:
-        return Question.model_validate_json(body)
-    except ValidationError as error:
-        # Only the kind of the fault: everything else in it quotes what was sent.
-        kind = error.errors(include_input=False, include_context=False)[0]["type"]
-    raise InputError(
-        f"The body cannot be used, {REASONS.get(kind, 'it has another form')}: "
-        f'send {{"inputs": ["a text", ...]}} with 1 to {MAX_INPUTS} texts.'
-    )
 
 
 class _Server(uvicorn.Server):

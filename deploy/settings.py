@@ -16,6 +16,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "batch_rows": (1, 256),
     "wait_ms": (0, 1000),
     "queue_rows": (64, 100_000),
+    "body_mb": (1, 1024),
     "stop_seconds": (1, 3600),
     "listen_port": (0, 65535),
 }
@@ -34,6 +35,7 @@ class Settings:
         batch_rows: rows of a forward pass, at most, 1 to 256.
         wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
         queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
+        body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
         stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
         listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
         listen_port: TCP port, 0 to 65535; 0 takes a free one.
@@ -46,6 +48,7 @@ class Settings:
     batch_rows: int = 16
     wait_ms: float = 2.0
     queue_rows: int = 256
+    body_mb: int = 16
     stop_seconds: int = 30
     listen_host: str = "127.0.0.1"
     listen_port: int = 8000

@@ -70,6 +70,11 @@ def sha256_folder(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}
 
 
+def sha256_source(path: Path) -> str:
+    """Hex sha256 of a file, or of a folder's paths and contents."""
+    return sha256_text(canonical_json(sha256_folder(path))) if path.is_dir() else sha256_file(path)
+
+
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
     """Fill a folder beside `target`, then rename it into place; a failure leaves `target` as it was."""

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from tasks import environment
 from tasks.errors import InputError
-from tasks.params import Data, Params, load, read_tree
+from tasks.params import Data, Params, Preparation, Project, load, read_tree
 from tasks.rows.clean import load as load_rows
 from tasks.stage import read_dvc_yaml
 from tasks.weights import resolve
@@ -31,7 +31,7 @@ def check(root: Path, deep: bool = False) -> list[str]:
         return [*error.sentences, *_data_faults(root, path)]
     found = environment.faults(root, params)
     found += _sentences(lambda: read_dvc_yaml(root))
-    found += _sentences(lambda: load_rows(root, params.data))
+    found += _sentences(lambda: load_rows(root, params))
     for candidate in params.selection.candidates:
         if deep or not candidate.source.startswith("hub:"):
             found += _sentences(functools.partial(resolve, candidate, root, hashed=deep))
@@ -39,12 +39,18 @@ def check(root: Path, deep: bool = False) -> list[str]:
 
 
 def _data_faults(root: Path, path: Path) -> list[str]:
-    """Faults of the data when the rest of the params is broken; none when their own section is."""
+    """Faults of the data when the rest of the params is broken; none when a section is that they depend on."""
     try:
-        data = Data.model_validate(read_tree(path).get("data"))
-    except (InputError, ValidationError):
+        tree = read_tree(path)
+        params = Params.model_construct(
+            project=Project.model_construct(modality=(tree.get("project") or {}).get("modality")),
+            data=Data.model_validate(tree.get("data")),
+            preparation=Preparation.model_validate(tree.get("preparation")),
+        )
+        params.examples  # noqa: B018  a modality that there is
+    except (InputError, ValidationError, AttributeError, TypeError):
         return []
-    return _sentences(lambda: load_rows(root, data))
+    return _sentences(lambda: load_rows(root, params))
 
 
 def _sentences(attempt: Callable[[], Any]) -> list[str]:

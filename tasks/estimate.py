@@ -35,7 +35,7 @@ def seconds(root: Path, params: Params) -> dict[str, float]:
         root: the project's folder.
         params: checked, with data that can be read and weights that are here.
     """
-    clean = load(root, params.data)
+    clean = load(root, params)
     each = max(_operations(root, params, clean, i) for i in range(len(params.selection.candidates)))
     speed = _operations_per_second(params.resources.threads)
     startup = {"deployment": START_SECONDS + EXPORT_SECONDS}
@@ -48,8 +48,12 @@ def seconds(root: Path, params: Params) -> dict[str, float]:
 def disk_gb(root: Path, params: Params) -> float:
     """What a run may add: two copies of the rows, and the model as snapshot, checkpoint, graphs and bundle, cached."""
     weights = max((resolve(one, root) / WEIGHTS).stat().st_size for one in params.selection.candidates)
-    rows = sum((root / path).stat().st_size for path in (params.data.path, params.data.test) if path)
+    rows = sum(_bytes(root / path) for path in (params.data.path, params.data.test) if path)
     return round((MODEL_COPIES * weights + 2 * rows) / 1e9, 2)
+
+
+def _bytes(path: Path) -> int:
+    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
 
 
 def row_passes(params: Params, clean: Clean) -> dict[str, float]:
@@ -81,9 +85,10 @@ def _operations(root: Path, params: Params, clean: Clean, candidate: int) -> flo
     """Of a forward pass over one example, on average over a sample of the rows."""
     folder = resolve(params.selection.candidates[candidate], root)
     modality = params.project.modality
-    encoder = modalities.part(modality, "encode").from_model(folder, getattr(params.preparation, modality))
-    encoded = encoder.encode([row.input for row in clean.rows[:SAMPLE_ROWS]])
-    positions = float(np.mean([max(array.size for array in row.values()) for row in encoded]))
+    encoder = modalities.part(modality, "encode").from_model(folder, params.examples)
+    source = modalities.part(modality, "source")
+    encoded = encoder.encode([source.read(row.input, root) for row in clean.rows[:SAMPLE_ROWS]])
+    positions = float(np.mean([encoder.positions(row) for row in encoded]))
     return FORWARD * (folder / WEIGHTS).stat().st_size / FLOAT32_BYTES * positions
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks import fingerprint
+from tasks import device, fingerprint
 from tasks.artifacts import canonical_json, new_folder, sha256_file, sha256_text
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 from tasks.network import BATCH_ROWS, batches, tensors
@@ -60,12 +60,13 @@ def pooled(
     return {_key(path): np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 
 
-def identity(model: Path, threads: int) -> dict[str, Any]:
-    """What the features of a model folder depend on beside the rows: its files, the code, libraries, threads."""
+def identity(model: Path, threads: int, computes: str, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """What the features of a model folder depend on beside the rows: its files, code, libraries, threads, device."""
     return {
         "model": {path.name: sha256_file(path) for path in snapshot_files(model)},
-        "code": fingerprint.of_stage("python -m tasks.features"),
+        "code": fingerprint.of_stage("python -m tasks.features", left_out),
         "threads": threads,
+        "device": computes,
     }
 
 
@@ -76,10 +77,10 @@ def compute(
     parts: dict[Key, np.ndarray] = {}
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
-            batch = tensors(encoder, [encoded[i] for i in rows])
+            batch = tensors(encoder, [encoded[i] for i in rows], device.of(backbone))
             for key, values in backbone.pooled_at_all_depths(batch, pools).items():
                 whole = parts.setdefault(key, np.empty((len(encoded), values.shape[1]), dtype=np.float32))
-                whole[rows] = values.float().numpy()
+                whole[rows] = values.float().cpu().numpy()
     return parts
 
 
@@ -117,5 +118,6 @@ def at_own_depth(backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays]
     whole = np.empty((len(encoded), backbone.width), dtype=np.float32)
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
-            whole[rows] = backbone.pooled(tensors(encoder, [encoded[i] for i in rows])).float().numpy()
+            batch = tensors(encoder, [encoded[i] for i in rows], device.of(backbone))
+            whole[rows] = backbone.pooled(batch).float().cpu().numpy()
     return whole

@@ -19,15 +19,19 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from tasks.artifacts import canonical_json, sha256_file, sha256_text, write_text
+from tasks.artifacts import canonical_json, sha256_source, sha256_text, write_text
+from tasks.modalities import MODALITIES
 from tasks.params import Candidate
+from tasks.problems import PROBLEMS
 from tasks.weights import companions
 
 HOUSE = Path(__file__).resolve().parents[1]
 PACKAGE = "tasks"
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML", "PIL": "pillow"}
 # Libraries that do the work of another and are imported by it alone: the solver, the exporter.
 BEHIND = {"sklearn": ("scipy",), "onnx": ("onnxscript",)}
+# In the folder of a modality, but used before there is a project.
+UNREACHED = ("guess.py",)
 MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z0-9_]+)+$")
 
 
@@ -36,14 +40,22 @@ def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[s
 
     DVC's templates know no optional dependency: `data.test` may be null, and a candidate may lie in a package.
     """
-    hashes = {name: of_stage(stage["cmd"]) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
+    project = params.get("project") or {}
+    others = unused(project.get("modality"), project.get("problem"))
+    hashes = {name: of_stage(stage["cmd"], others) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
     test = (params.get("data") or {}).get("test")
     path = root / test if isinstance(test, str) else None
     found = [_companions(entry, root) for entry in (params.get("selection") or {}).get("candidates") or []]
     return hashes | {
-        "test_data": sha256_file(path) if path and path.is_file() else None,
+        "test_data": sha256_source(path) if path and path.exists() else None,
         "models": sha256_text(canonical_json(found)),
     }
+
+
+def unused(modality: str | None, problem: str | None) -> frozenset[str]:
+    """Packages of the modalities and problems that a project does not have."""
+    rows = ((MODALITIES, modality), (PROBLEMS, problem))
+    return frozenset(module for registry, own in rows for name, module in registry.items() if name != own)
 
 
 def _companions(entry: Any, root: Path) -> dict[str, str] | None:
@@ -53,10 +65,10 @@ def _companions(entry: Any, root: Path) -> dict[str, str] | None:
         return None
 
 
-def of_stage(command: str) -> str:
-    """Hash of everything that `python -m MODULE` can reach."""
+def of_stage(command: str, left_out: frozenset[str] = frozenset()) -> str:
+    """Hash of everything that `python -m MODULE` can reach, but for packages that this project does not use."""
     module = command.split("-m ", 1)[1].split()[0]
-    own, libraries = closure(module)
+    own, libraries = closure(module, left_out)
     versions = {name: version for name in sorted(libraries) if (version := _version(name))}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     return sha256_text(
@@ -64,14 +76,19 @@ def of_stage(command: str) -> str:
     )
 
 
-def closure(module: str) -> tuple[set[str], set[str]]:
-    """Modules of ours and top-level names of libraries that importing and calling `module` can reach."""
+def closure(module: str, left_out: frozenset[str] = frozenset()) -> tuple[set[str], set[str]]:
+    """Modules of ours and top-level names of libraries that importing and calling `module` can reach.
+
+    Args:
+        module: where to begin.
+        left_out: packages that are not entered, such as the modalities that a project does not have.
+    """
     own: set[str] = set()
     libraries: set[str] = set()
     waiting = [f"{module}.__main__" if _file(f"{module}.__main__") else module]
     while waiting:
         name = waiting.pop()
-        if name in own or _file(name) is None:
+        if name in own or _file(name) is None or any(f"{name}.".startswith(f"{other}.") for other in left_out):
             continue
         own.add(name)
         waiting += [name.rpartition(".")[0]] if "." in name else []
@@ -102,7 +119,7 @@ def _below(name: str) -> list[str]:
     file = _file(name)
     if file is None or file.name != "__init__.py":
         return [name]
-    inside = [path for path in sorted(file.parent.rglob("*.py")) if path.name != "__init__.py"]
+    inside = [path for path in sorted(file.parent.rglob("*.py")) if path.name not in ("__init__.py", *UNREACHED)]
     return [name] + [".".join(path.relative_to(HOUSE).with_suffix("").parts) for path in inside]
 
 

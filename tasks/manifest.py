@@ -15,13 +15,13 @@ from tasks import modalities, problems
 from tasks.artifacts import sha256_file
 from tasks.errors import InputError
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1_000_000
 VERSION_DIGITS = 12
 SHA256 = re.compile(r"[0-9a-f]{64}")
 TEXTS = ("project", "modality", "problem", "artefact", "model")
-FIELDS: dict[str, type] = dict.fromkeys(TEXTS, str) | {"labels": list, "limits": dict, "files": dict}
+FIELDS: dict[str, type] = dict.fromkeys(TEXTS, str) | {"labels": list, "files": dict}
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,6 @@ class Manifest:
         labels: a label's place is its column in the logits.
         artefact: which model was shipped, "int8" or "onnx" (float32).
         model: file name of the ONNX graph.
-        max_characters: longer examples are refused.
         files: relative path -> sha256 of every file but the manifest.
     """
 
@@ -47,7 +46,6 @@ class Manifest:
     labels: tuple[str, ...]
     artefact: str
     model: str
-    max_characters: int
     files: Mapping[str, str]
 
     @property
@@ -107,7 +105,6 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         sha256=hashlib.sha256(content).hexdigest(),
         labels=tuple(tree["labels"]),
-        max_characters=tree["limits"]["max_characters"],
         files=tree["files"],
         **{name: tree[name] for name in TEXTS},
     )
@@ -129,13 +126,11 @@ def _manifest_bytes(folder: Path) -> bytes:
 
 def _nonsense(tree: dict[str, Any]) -> str | None:
     """The first reason why a manifest of the right types cannot be meant."""
-    labels, most, files = tree["labels"], tree["limits"].get("max_characters"), tree["files"]
+    labels, files = tree["labels"], tree["files"]
     if tree["modality"] not in modalities.MODALITIES or tree["problem"] not in problems.PROBLEMS:
         return f"no rows for modality {tree['modality']!r} and problem {tree['problem']!r}"
     if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         return "labels must be different strings"
-    if not isinstance(most, int) or most < 1:
-        return "limits.max_characters must be an integer above 0"
     for name, digest in files.items():
         if not _stays_inside(name):
             return f"file name {name!r} leads out of the bundle"

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from tasks import modalities, problems
+from tasks import device, modalities, problems
 from tasks.artifacts import read_json, write_json
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 
@@ -67,9 +67,12 @@ def batches(encoded: Sequence[Arrays], rows: int) -> list[list[int]]:
     return [order[start : start + rows] for start in range(0, len(order), rows)]
 
 
-def tensors(encoder: Encoder, encoded: Sequence[Arrays]) -> dict[str, torch.Tensor]:
-    """One padded batch."""
-    return {name: torch.from_numpy(values) for name, values in encoder.collate(encoded).items()}
+CPU = torch.device("cpu")
+
+
+def tensors(encoder: Encoder, encoded: Sequence[Arrays], target: torch.device = CPU) -> dict[str, torch.Tensor]:
+    """One padded batch on a device."""
+    return {name: torch.from_numpy(values).to(target) for name, values in encoder.collate(encoded).items()}
 
 
 def logits(network: Network, encoder: Encoder, encoded: Sequence[Arrays]) -> np.ndarray:
@@ -78,7 +81,7 @@ def logits(network: Network, encoder: Encoder, encoded: Sequence[Arrays]) -> np.
     parts: list[np.ndarray] = [np.empty(0)] * len(encoded)
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
-            values, _ = network(tensors(encoder, [encoded[i] for i in rows]))
-            for i, value in zip(rows, values.float().numpy(), strict=True):
+            values, _ = network(tensors(encoder, [encoded[i] for i in rows], device.of(network)))
+            for i, value in zip(rows, values.float().cpu().numpy(), strict=True):
                 parts[i] = value
     return np.stack(parts)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    ValidationError,
+    create_model,
+    model_validator,
+)  # fmt: skip
 
 from tasks.errors import InputError
+from tasks.modalities import MODALITIES, part
+from tasks.problems import PROBLEMS
+from tasks.strict import Strict
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -24,10 +37,13 @@ def _scalar(value: object) -> str | int | float | bool:
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
 
 
-class Strict(BaseModel):
-    """Base of every params class: unknown keys are errors, values never change after loading."""
+def _row_of(registry: Mapping[str, str]) -> Callable[[str], str]:
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"one of {', '.join(sorted(registry))} is wanted")
+        return name
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    return check
 
 
 class Project(Strict):
@@ -35,12 +51,16 @@ class Project(Strict):
         description="Names the project in reports, metrics and cards: lower case, digits, dashes."
     )
     seed: int = Field(ge=0, lt=2**31, description="Seed of every random draw.")
-    modality: Literal["text"] = Field(description="Kind of data: a folder below tasks/modalities.")
-    problem: Literal["classification"] = Field(description="What is asked: a folder below tasks/problems.")
+    modality: Annotated[str, AfterValidator(_row_of(MODALITIES))] = Field(
+        description="Kind of data: a folder below tasks/modalities.", json_schema_extra={"enum": [*MODALITIES]}
+    )
+    problem: Annotated[str, AfterValidator(_row_of(PROBLEMS))] = Field(
+        description="What is asked: a folder below tasks/problems.", json_schema_extra={"enum": [*PROBLEMS]}
+    )
 
 
 class Data(Strict):
-    path: str = Field(min_length=1, description="CSV, JSONL or Parquet file, from the project's folder.")
+    path: str = Field(min_length=1, description="CSV, JSONL or Parquet file, or a folder, from the project's folder.")
     test: str | None = Field(description="The source's own test set, or null to split one off by hash.")
     input_column: str = Field(min_length=1, description="Column that holds the example.")
     label_column: str = Field(min_length=1, description="Column that holds the label.")
@@ -49,14 +69,16 @@ class Data(Strict):
     validation_share: Share = Field(description="Share of the other rows that steers the training.")
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer rows are quarantined.")
     max_labels: int = Field(ge=2, le=10_000, description="More labels than this are refused.")
-    max_rows: int = Field(ge=1, description="A larger file is refused.")
-    max_characters: int = Field(ge=1, description="Longer examples are quarantined.")
+    max_rows: int = Field(ge=1, description="A larger source is refused.")
 
 
 class Resources(Strict):
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        description="What computes; auto: cuda where there is one. Another device gives other bytes."
+    )
     threads: int = Field(ge=1, le=256, description="CPU threads; another count gives other bytes.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        description="Of training steps; auto: bfloat16 where the CPU computes in it, else float32."
+        description="Of training steps; auto: bfloat16 where the device computes in it, else float32."
     )
     min_free_disk_gb: float = Field(ge=0, description="Free disk in GB below which a run is refused.")
     cache_gb: float = Field(gt=0, description="Limit in GB of the feature store under .graft/features.")
@@ -89,12 +111,15 @@ class Selection(Strict):
     )
 
 
-class TextPreparation(Strict):
-    max_tokens: int = Field(ge=4, le=8192, description="Longer texts are truncated, and counted.")
+if TYPE_CHECKING:
 
+    class Preparation(Strict):
+        """A section per modality, as its `settings` module says."""
 
-class Preparation(Strict):
-    text: TextPreparation
+else:
+    Preparation = create_model(
+        "Preparation", __base__=Strict, **{name: (part(name, "settings").Settings, ...) for name in MODALITIES}
+    )
 
 
 class FrozenScope(Strict):
@@ -164,6 +189,11 @@ class Params(Strict):
     adaptation: Adaptation
     receipt: Receipt
     deployment: Deployment
+
+    @property
+    def examples(self) -> Any:
+        """The section of `preparation` that the project's modality reads."""
+        return getattr(self.preparation, self.project.modality)
 
     @model_validator(mode="after")
     def _control_is_treated_fairly(self) -> Params:
@@ -243,10 +273,10 @@ def _sentence(file: str, fault: Any) -> str:
 
 def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Params
-    for part in location[:-1]:
-        if isinstance(part, int):
+    for key in location[:-1]:
+        if isinstance(key, int):
             continue
-        annotation = model.model_fields[part].annotation
+        annotation = model.model_fields[key].annotation
         arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
         model = arguments[0] if arguments else annotation
     return sorted(model.model_fields)

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from tasks import modalities, problems
 from tasks.errors import CrashError, InputError
 from tasks.manifest import MANIFEST, Manifest, check_bundle, fault
-from tasks.modalities.contract import Arrays, Encoder
+from tasks.modalities.contract import Arrays, Encoder, Example
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["MANIFEST", "Manifest", "Predictions", "Runtime", "check_bundle", "length_batches"]
+__all__ = ["MANIFEST", "Example", "Manifest", "Predictions", "Runtime", "check_bundle", "length_batches"]
 
 OUTPUTS = ("logits", "pooled")
 BATCH_ROWS = 32
+PORTION_ROWS = 256
 # Attention needs memory for rows x length² numbers; 2**19 keeps a MiniLM at 512 tokens under 400 MB resident.
 MAX_ROWS_TIMES_LENGTH_SQUARED = 2**19
 
@@ -52,6 +54,7 @@ class Runtime:
     def __init__(self, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
         self.manifest, self._encoder, self._session = manifest, encoder, session
         self._answer = problems.part(manifest.problem, "answer")
+        self._source = modalities.part(manifest.modality, "source")
 
     @classmethod
     def load(cls, folder: Path, threads: int, version: str | None = None) -> Runtime:
@@ -79,34 +82,64 @@ class Runtime:
         """12 hex digits that name the bundle."""
         return self.manifest.version
 
-    def encode(self, examples: Sequence[str]) -> list[Arrays]:
+    @property
+    def takes_files(self) -> bool:
+        """Whether an example is the bytes of a file, and not a text."""
+        return bool(self._source.FILES)
+
+    def received(self, values: Sequence[str]) -> list[Example]:
+        """Examples in the JSON strings that a client sent.
+
+        Raises:
+            InputError: a string that holds none.
+        """
+        return [self._source.received(value) for value in values]
+
+    def encode(self, examples: Sequence[Example]) -> list[Arrays]:
         """One dict of unpadded arrays per example.
 
         Raises:
-            InputError: an example that is no text, empty, or longer than the bundle's limit; never echoes it.
+            InputError: an example that is of another kind, over a limit of the bundle, or broken; never echoes it.
         """
         for number, example in enumerate(examples, start=1):
-            if reason := self.unusable(example):
+            if reason := self._encoder.fault(example):
                 raise InputError(f"Example {number} {reason}.")
         return self._encoder.encode(examples)
 
-    def unusable(self, example: object) -> str | None:
-        most = self.manifest.max_characters
-        if not isinstance(example, str):
-            return "is not a string: send text"
-        if not example.strip():
-            return "is empty: send at least one character that is not white space"
-        if len(example) > most:
-            return f"has {len(example)} characters, over the limit of {most}: shorten it"
+    def _encode_usable(self, examples: Sequence[Any]) -> dict[int, Arrays]:
+        """Place -> arrays of every example that can be answered."""
+        return self._encode_places([i for i, one in enumerate(examples) if self._encoder.fault(one) is None], examples)
+
+    def _encode_places(self, places: list[int], examples: Sequence[Any]) -> dict[int, Arrays]:
+        """Halved until what only encoding finds unusable stands alone."""
         try:
-            example.encode("utf-8")
-        except UnicodeEncodeError:
-            return "holds half of a surrogate pair: send valid Unicode"
-        return None
+            return dict(zip(places, self._encoder.encode([examples[i] for i in places]), strict=True))
+        except InputError:
+            if len(places) == 1:
+                return {}
+        middle = len(places) // 2
+        return self._encode_places(places[:middle], examples) | self._encode_places(places[middle:], examples)
+
+    def read(self, cell: object, folder: Path) -> Example | None:
+        """The example of a table's cell, which may name a file from `folder`; None if there is none."""
+        try:
+            return cast("Example", self._source.read(cell, folder)) if isinstance(cell, str) else None
+        except OSError:
+            return None
 
     def run(self, encoded: Sequence[Arrays], batch_rows: int = BATCH_ROWS) -> tuple[np.ndarray, np.ndarray]:
-        """Forward pass of N >= 1 encoded examples, neighbours in length together: logits (N, K), pooled (N, F)."""
-        batches = length_batches([_length(row) for row in encoded], batch_rows)
+        """Forward pass of N >= 1 encoded examples: logits (N, K), pooled (N, F).
+
+        Neighbours in length are answered together, inside portions that `predict` makes too: what an int8 graph answers
+        depends on what shares its batch.
+        """
+        portions = [encoded[i : i + PORTION_ROWS] for i in range(0, len(encoded), PORTION_ROWS)]
+        parts = [self._run_portion(portion, batch_rows) for portion in portions]
+        logits, pooled = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return logits, pooled
+
+    def _run_portion(self, encoded: Sequence[Arrays], batch_rows: int) -> tuple[np.ndarray, np.ndarray]:
+        batches = length_batches([self._encoder.positions(row) for row in encoded], batch_rows)
         parts = [self._forward([encoded[i] for i in rows]) for rows in batches]
         place = np.argsort(np.concatenate(batches))
         logits, pooled = (np.concatenate(arrays)[place] for arrays in zip(*parts, strict=True))
@@ -127,21 +160,34 @@ class Runtime:
         answers: list[Any] = self._answer.answers(logits, self.manifest.labels)
         return answers
 
-    def predict(self, examples: Sequence[str], batch_rows: int = BATCH_ROWS) -> Predictions:
+    def predict(self, examples: Iterable[Example], batch_rows: int = BATCH_ROWS) -> Predictions:
         """Answer N >= 1 examples.
 
         Args:
-            examples: raw examples.
+            examples: raw examples; taken in portions, so that a stream of any length needs no more memory.
             batch_rows: rows of one forward pass, at most; fewer where the examples are long.
 
         Raises:
             InputError: no example, or one that `encode` refuses.
             CrashError: a logit is not finite.
         """
-        if not examples:
+        stream, parts = iter(examples), []
+        while portion := list(islice(stream, PORTION_ROWS)):
+            parts.append(self.run(self.encode(portion), batch_rows))
+        if not parts:
             raise InputError("There is nothing to answer: give at least one example.")
-        logits, pooled = self.run(self.encode(examples), batch_rows)
+        logits, pooled = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         return Predictions(self.answers(logits), logits, pooled)
+
+    def predict_usable(self, examples: Iterable[Any]) -> list[Any | None]:
+        """One answer per example, None for one that cannot be answered; portions as of `predict`."""
+        stream, answers = iter(examples), []
+        while portion := list(islice(stream, PORTION_ROWS)):
+            encoded = self._encode_usable(portion)
+            found = self.answers(self.run(list(encoded.values()))[0]) if encoded else []
+            answered = dict(zip(encoded, found, strict=True))
+            answers += [answered.get(place) for place in range(len(portion))]
+        return answers
 
 
 def length_batches(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
@@ -153,10 +199,6 @@ def length_batches(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
             batches.append([])
         batches[-1].append(row)
     return batches
-
-
-def _length(row: Arrays) -> int:
-    return max(len(array) for array in row.values())
 
 
 def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSession:

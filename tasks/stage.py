@@ -156,8 +156,11 @@ def fix_randomness(params: Params) -> None:
     if "torch" in sys.modules:
         import torch
 
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products of matrices on a GPU
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(True)
+        # A float32 of ten bits would be told from ONNX Runtime's by the chain.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
         torch.manual_seed(seed)
 
 

@@ -45,7 +45,7 @@ def tiny_bundle(
     tokenizer = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.save(str(folder / "encoder/tokenizer.json"))
-    (folder / "encoder/encoder.json").write_text(json.dumps({"max_tokens": 64, "pad_id": 0}))
+    (folder / "encoder/encoder.json").write_text(json.dumps({"max_tokens": 64, "max_characters": 200, "pad_id": 0}))
     (folder / "model.onnx").write_bytes(_model(head, rename))
     np.savez(folder / "drift.npz", features=EMBEDDING, label_shares=np.array([0.5, 0.5]), confidence=np.ones(4))
     (folder / "card.md").write_text("# A tiny bundle\n")
@@ -53,18 +53,46 @@ def tiny_bundle(
     return folder
 
 
+def tiny_image_bundle(folder: Path, max_pixels: int = 10_000) -> Path:
+    """Write a bundle for images and return its folder: the pooled feature is the mean of each channel in [0, 1], and
+    what is on average brighter than 0.5 is "bright", else "dark".
+    """
+    (folder / "encoder").mkdir(parents=True)
+    recipe = {"resize": {"height": 4, "width": 4}, "resample": 2, "crop": None}
+    affine = {"scale": [1 / 255] * 3, "shift": [0.0] * 3}
+    (folder / "encoder/encoder.json").write_text(json.dumps(recipe | affine | {"max_pixels": max_pixels}))
+    nodes = [
+        helper.make_node("ReduceMean", ["pixel_values", "sides"], ["pooled"], keepdims=0),
+        helper.make_node("MatMul", ["pooled", "head"], ["brightness"]),
+        helper.make_node("Add", ["brightness", "bias"], ["logits"]),
+    ]
+    constants = [
+        numpy_helper.from_array(np.array([2, 3], dtype=np.int64), "sides"),
+        numpy_helper.from_array(np.array([[-2, 2]] * 3, dtype=np.float32), "head"),
+        numpy_helper.from_array(np.array([3, -3], dtype=np.float32), "bias"),
+    ]
+    inputs = [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, ["n", 3, 4, 4])]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", k]) for name, k in (("logits", 2), ("pooled", 3))
+    ]
+    graph = helper.make_graph(nodes, "tiny", inputs, outputs, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    write_manifest(folder, modality="image", labels=["dark", "bright"])
+    return folder
+
+
 def write_manifest(folder: Path, **changes: Any) -> None:
     """(Re)write manifest.json for the files as they are now."""
     (folder / "manifest.json").unlink(missing_ok=True)
     manifest = {
-        "format": 1,
+        "format": 2,
         "project": "tiny",
         "modality": "text",
         "problem": "classification",
         "labels": LABELS,
         "artefact": "onnx",
         "model": "model.onnx",
-        "limits": {"max_characters": 200},
         "files": sha256_folder(folder),
         "made_from": {},
     }

@@ -8,9 +8,10 @@ from typing import Any
 
 import yaml
 
+from tasks.modalities.text.source import identity
 from tasks.params import Params
 from tasks.rows.clean import Clean, Quarantined, Row
-from tasks.rows.split import Split, place, row_id
+from tasks.rows.split import Split, place
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -38,13 +39,13 @@ def texts_in(split: Split, test_share: float = 0.25, validation_share: float = 0
     while True:
         number += 1
         text = f"note number {number} of many"
-        if place(row_id(text), test_share, validation_share) == split:
+        if place(identity(text), test_share, validation_share) == split:
             yield text
 
 
 def row(text: str, label: str, split: Split, number: int = 1, file: str = "rows.csv") -> Row:
     """One usable row."""
-    return Row(row_id(text), file, number, text, label, split)
+    return Row(identity(text), file, number, text, label, split, len(text))
 
 
 def clean(rows: list[Row], quarantined: list[Quarantined] | None = None, left_out: int = 0) -> Clean:

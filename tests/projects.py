@@ -1,15 +1,19 @@
-"""A whole project in miniature: a random two-block BERT, 180 rows, params and dvc.yaml of the repo."""
+"""A whole project in miniature, per modality: a random two-block model, 180 rows, params and dvc.yaml of the repo."""
 
 from __future__ import annotations
 
 import csv
+import json
 import random
 import shutil
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from tasks.artifacts import sha256_file
 from tasks.stage import _run_locked, read_dvc_yaml
@@ -25,7 +29,7 @@ WORDS = {
 FILLER = ["the", "a", "one", "this", "that", "some", "old", "new"]
 
 
-def write_model(folder: Path) -> None:
+def write_text_model(folder: Path) -> None:
     """A random BERT with two blocks of width 16, and its word tokenizer."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
@@ -43,8 +47,8 @@ def write_model(folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
-def write_rows(path: Path) -> None:
-    """180 distinct rows of three labels."""
+def write_texts(path: Path) -> None:
+    """180 distinct texts of three labels."""
     draw = random.Random(0)
     rows: dict[str, str] = {}
     while len(rows) < 180:
@@ -58,13 +62,55 @@ def write_rows(path: Path) -> None:
         writer.writerows(rows.items())
 
 
-def write_project(root: Path, **changes: Any) -> Path:
+def write_image_model(folder: Path) -> None:
+    """A random ResNet with two stages, the last of width 16, and its preprocessor: 16 x 16 pixels."""
+    import torch
+    from transformers import ResNetConfig, ResNetModel
+
+    torch.manual_seed(0)
+    config = ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic")
+    ResNetModel(config).save_pretrained(folder)
+    preprocessor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 16, "width": 16}}
+    preprocessor |= {"image_mean": [0.5] * 3, "image_std": [0.25] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+
+
+def write_images(folder: Path) -> None:
+    """180 distinct images of 20 x 24 noisy pixels, brightest on the left, in the middle or on the right."""
+    draw = np.random.default_rng(0)
+    for number in range(180):
+        label = ("left", "middle", "right")[number % 3]
+        levels = draw.integers(0, 120, (20, 24, 3), dtype=np.uint8)
+        levels[:, number % 3 * 8 : number % 3 * 8 + 8] += 120
+        path = folder / label / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(levels).save(path)
+
+
+class Kind(NamedTuple):
+    """What a project of one modality is made of; `data` as data.path, data.input_column and data.label_column."""
+
+    write_model: Callable[[Path], None]
+    write_data: Callable[[Path], None]
+    data: tuple[str, str, str]
+
+
+KINDS = {
+    "text": Kind(write_text_model, write_texts, ("data/raw/rows.csv", "text", "label")),
+    "image": Kind(write_image_model, write_images, ("data/raw/images", "path", "label")),
+}
+
+
+def write_project(root: Path, modality: str = "text", **changes: Any) -> Path:
     """The project; `changes` are dotted leaves of params.yaml with `__` for the dot."""
+    kind = KINDS[modality]
+    path, input_column, label_column = kind.data
     (root / "data/raw").mkdir(parents=True)
-    write_model(root / "model")
-    write_rows(root / "data/raw/rows.csv")
+    kind.write_model(root / "model")
+    kind.write_data(root / path)
     tree = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
-    tree["data"] |= {"path": "data/raw/rows.csv", "where": {}}
+    tree["project"]["modality"] = modality
+    tree["data"] |= {"path": path, "input_column": input_column, "label_column": label_column, "where": {}}
     tree["resources"] |= {"min_free_disk_gb": 0, "threads": 1}  # a second thread only waits on matrices this small
     revision = sha256_file(root / "model/model.safetensors")
     tree["selection"]["candidates"] = [{"source": "path:model", "revision": revision}]

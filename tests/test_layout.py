@@ -25,7 +25,7 @@ PARAMS = yaml.safe_load(PARAMS_TEXT)
 
 FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
-    "artifacts", "errors",
+    "artifacts", "errors", "project",
 }  # fmt: skip
 FROM_DEPLOY = {"runtime", "manifest", "artifacts", "errors"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.
@@ -36,11 +36,11 @@ LIBRARIES = {
 }  # fmt: skip
 # Each row of a registry, with the test that covers it; paths count from tests/.
 ROWS = {
-    "tasks.modalities.MODALITIES": {"text": "tasks/modalities/test_text.py"},
+    "tasks.modalities.MODALITIES": {"text": "tasks/modalities/text", "image": "tasks/modalities/image"},
     "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
     "tasks.adaptation.scope.SCOPES": dict.fromkeys(("frozen", "full"), "tasks/adaptation/test_loop.py"),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
-    "tasks.rows.read.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),
+    "tasks.rows.table.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),
 }
 HEAVY = ["torch", "transformers", "prefect", "dvc"]
 
@@ -196,7 +196,10 @@ def test_no_output_is_made_twice() -> None:
 
 
 def claimed() -> set[str]:
-    return {entry for stage in DVC.values() for entry in stage.get("params", []) if isinstance(entry, str)}
+    from tasks.modalities import MODALITIES
+
+    entries = {entry for stage in DVC.values() for entry in stage.get("params", []) if isinstance(entry, str)}
+    return {entry.replace("${project.modality}", modality) for entry in entries for modality in MODALITIES}
 
 
 def test_every_leaf_of_params_is_a_dependency_of_a_stage() -> None:
@@ -285,3 +288,20 @@ def test_nothing_loads_code_with_data() -> None:
                 wrong.append(f"{name}:{node.lineno} {ast.unparse(node.func)}")
         wrong += [f"{name} imports {used}" for used in IMPORTS[name] if used in {"pickle", "joblib", "dill"}]
     assert not wrong, f"{wrong}: a file could run code here. Use safetensors, JSON or Arrow."
+
+
+def test_no_file_above_the_modalities_names_one() -> None:
+    from tasks.modalities import MODALITIES
+
+    wrong = []
+    for name, path in MODULES.items():
+        if name.startswith("tasks.modalities"):
+            continue
+        wrong += [
+            f"{name}:{node.lineno} {node.value!r}"
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Constant) and node.value in MODALITIES
+        ]
+        wrong += [f"{name} imports {used}" for used in IMPORTS[name] if used.startswith("tasks.modalities.")]
+    wrong = [one for one in wrong if not one.endswith(".contract")]
+    assert not wrong, f"{wrong}: ask modalities.part(project.modality, ...), so that a new modality touches its folder."

@@ -11,16 +11,19 @@ import yaml
 
 from tasks import stage as stages_module
 from tasks.adaptation import loop
-from tasks.artifacts import read_json, sha256_folder
+from tasks.artifacts import read_json, sha256_folder, write_json
 from tasks.errors import GateError, InputError
-from tasks.params import Params, Strict, leaves
+from tasks.modalities import MODALITIES, part
+from tasks.params import Params, leaves, load
 from tasks.runtime import Runtime
+from tasks.strict import Strict
 from tests.projects import LIMITS, REPO, run_stage, stages, write_project
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = write_project(tmp_path_factory.mktemp("project"))
+@pytest.fixture(scope="module", params=list(MODALITIES))
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished project of each modality."""
+    root = write_project(tmp_path_factory.mktemp("project"), request.param)
     for name in stages(root):
         run_stage(root, name)
     return root
@@ -46,7 +49,9 @@ def test_the_bundle_answers_as_the_checkpoint_did(project: Path) -> None:
 
     test = prepared.load(project).of("test")
     trained = predictions.load(project / "data/adaptation/predictions.arrow", test.ids).logits
-    answers = Runtime.load(project / "data/deployment/bundle", threads=1).predict(test.inputs)
+    source = part(load(project / "params.yaml").project.modality, "source")
+    raw = [source.read(cell, project) for cell in test.inputs]
+    answers = Runtime.load(project / "data/deployment/bundle", threads=1).predict(raw)
     same = np.mean([a.prediction == test.labels[k] for a, k in zip(answers.answers, trained.argmax(1), strict=True)])
     assert same == 1.0
 
@@ -100,8 +105,10 @@ def test_the_gate_refuses_a_verdict_that_is_too_low(project: Path, tmp_path: Pat
     root = tmp_path / "copy"
     shutil.copytree(project, root, symlinks=True)
     tree = yaml.safe_load((root / "params.yaml").read_text())
-    tree["receipt"]["gate"] = "not_worse"  # the words alone decide these rows: TF-IDF wins
+    tree["receipt"]["gate"] = "not_worse"
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    receipt = read_json(root / "data/adaptation/receipt.json")
+    write_json(root / "data/adaptation/receipt.json", receipt | {"verdict": "did_not_pay_off"})
     with pytest.raises(GateError, match=r"receipt\.gate is not_worse"):
         run_stage(root, "deployment_gate")
 
@@ -149,7 +156,9 @@ def test_a_stage_reads_only_the_params_that_dvc_yaml_names(project: Path, monkey
         read.clear()
         places.clear()
         run_stage(project, name)
-        named = [entry for entry in declared[name]["params"] if isinstance(entry, str)]
+        modality = tree["project"]["modality"]
+        entries = [entry for entry in declared[name]["params"] if isinstance(entry, str)]
+        named = [entry.replace("${project.modality}", modality) for entry in entries]
         unnamed = {leaf for leaf in read - LIMITS if not any(leaf == n or leaf.startswith(f"{n}.") for n in named)}
         assert not unnamed, f"{name} reads {sorted(unnamed)}: name them in its params in dvc.yaml"
         if name != "adaptation":  # it reads the sub-section of one scope, and names all

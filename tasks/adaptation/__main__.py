@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,17 +70,40 @@ def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
 
 
 def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
+    """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
     settings = bench.stage.params.adaptation.scope.full
     objective = Supervised(settings.batch_rows, bench.learn)
-    make = bench.maker(bench.backbones.load)
+    make = _with_solved_head(bench, network)
+    rows = bench.data.of("validation")
+    start = networks.logits(make(), bench.encoder, rows.encoded)
+    start_loss = metrics.log_loss(metrics.judge(rows.classes, probabilities(start)))
+    bench.stage.say(f"Starting from a solved head: validation loss {start_loss:.3f}.")
     found = search_and_train(make, scope, objective, bench.job(settings), bench.resume_folder(), bench.stage.say)
-    history = [
+    history = [{"step": 0, "validation_loss": start_loss, "setting": "solved head"}] + [
         {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
         for epoch in found.progress.history
     ]
-    validation = networks.logits(found.network, bench.encoder, bench.data.of("validation").encoded)
-    record = found.record() | {"precision": bench.precision, "learns": "everything"}
-    return found.network, validation, record, history
+    kept = make().eval() if start_loss <= found.progress.best else found.network
+    validation = networks.logits(kept, bench.encoder, rows.encoded)
+    learns = "head" if kept is not found.network else "everything"
+    record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
+    return kept, validation, record, history
+
+
+def _with_solved_head(bench: Workbench, network: Network) -> Callable[[], Network]:
+    """A maker of networks whose head was solved on the training rows."""
+    data = bench.data.of("train")
+    values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
+    params = bench.stage.params
+    head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed).head
+    make = bench.maker(bench.backbones.load)
+
+    def made() -> Network:
+        fresh = make()
+        solve.put(fresh, head)
+        return fresh
+
+    return made
 
 
 def _save(stage: Stage, bench: Workbench, network: Network) -> None:

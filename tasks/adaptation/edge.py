@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tasks import modalities, prepared, problems
+from tasks import device, modalities, prepared, problems
 from tasks.adaptation.loop import Job
 from tasks.artifacts import canonical_json, read_json, sha256_file, sha256_folder, sha256_text
 from tasks.modalities.contract import Encoder
@@ -58,7 +58,14 @@ class Workbench:
         wanted = self.stage.params.resources.precision
         if wanted != "auto":
             return wanted
+        if self.device.type == "cuda":
+            return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
         return "bfloat16" if computes_in_bfloat16(torch.cpu.get_capabilities()) else "float32"
+
+    @property
+    def device(self) -> torch.device:
+        """What trains."""
+        return device.pick(self.stage.params.resources.device)
 
     def maker(self, load: Callable[[Path, int, str], Any]) -> Callable[[], Network]:
         """A function that makes the same network at every call, weights drawn from the project's seed."""
@@ -66,7 +73,7 @@ class Workbench:
         def make() -> Network:
             torch.manual_seed(self.stage.params.project.seed)
             backbone = load(self.folder, self.depth, self.pool)
-            return Network(backbone, self.learn.make_head(backbone.width, len(self.data.labels)))
+            return Network(backbone, self.learn.make_head(backbone.width, len(self.data.labels))).to(self.device)
 
         return make
 
@@ -85,6 +92,7 @@ class Workbench:
             "rows": sha256_file(root / FOLDER / prepared.ROWS),
             "model": sha256_folder(self.folder),
             "choice": [self.kind, self.depth, self.pool],
+            "computed": [self.device.type, self.precision],
             "code": (root / "code.yaml").read_text(encoding="utf-8"),
         }
         return self.stage.state("resume") / self.stage.name / sha256_text(canonical_json(inputs))[:32]
@@ -107,5 +115,5 @@ def open_workbench(stage: Stage) -> Workbench:
     chosen = choice["scopes"][kind]
     modality = stage.params.project.modality
     folder = stage.root / FOLDER / MODEL
-    encoder = modalities.part(modality, "encode").from_model(folder, getattr(stage.params.preparation, modality))
+    encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
     return Workbench(kind, chosen["depth"], chosen["pool"], prepared.load(stage.root), encoder, folder, stage)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks import metrics
+from tasks import device, metrics
 from tasks import network as networks
 from tasks.adaptation.objective import Objective
 from tasks.adaptation.scope import Scope
@@ -134,6 +134,7 @@ def _one_epoch(
     network: Network, objective: Objective, optimizer: torch.optim.Optimizer, job: Job, epoch: int, per_epoch: int
 ) -> float:
     network.train()
+    target = device.of(network)
     total = per_epoch * job.epochs
     losses = []
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
@@ -142,9 +143,9 @@ def _one_epoch(
         factor = schedule(step / total, job.settings.warmup_share)
         for group in optimizer.param_groups:
             group["lr"] = job.rate * factor * group["factor"]
-        inputs = networks.tensors(job.encoder, [job.train.encoded[row] for row in rows])
-        classes = torch.from_numpy(job.train.classes[rows])
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
+        inputs = networks.tensors(job.encoder, [job.train.encoded[row] for row in rows], target)
+        classes = torch.from_numpy(job.train.classes[rows]).to(target)
+        with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss, _ = objective.loss(network, inputs, classes, step / total)
         loss.backward()
         trainable = [p for group in optimizer.param_groups for p in group["params"]]

@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
     test = prepared.load(stage.root).of("test")
     network = networks.load(stage.root / CHECKPOINT)
     encoder = modalities.part(params.project.modality, "encode").from_model(
-        stage.root / prepared.FOLDER / prepared.MODEL, getattr(params.preparation, params.project.modality)
+        stage.root / prepared.FOLDER / prepared.MODEL, params.examples
     )
     graphs = _graphs(stage, network, encoder, test)
     artefacts = _reloaded(stage, network, encoder, test)
@@ -50,7 +50,9 @@ def main(stage: Stage) -> None:
     description = _description(stage, test.labels, name)
     bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason))
 
-    served = Runtime.load(folder, params.resources.threads).predict(test.inputs).logits
+    source = modalities.part(params.project.modality, "source")
+    raw = (source.read(cell, stage.root) for cell in test.inputs)
+    served = Runtime.load(folder, params.resources.threads).predict(raw).logits
     records["served"] = scored(Artefact(served, None))
     found = chain.breaks(records, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
@@ -104,7 +106,6 @@ def _description(stage: Stage, labels: list[str], artefact: str) -> dict[str, An
         "problem": project.problem,
         "labels": labels,
         "artefact": artefact,
-        "limits": {"max_characters": stage.params.data.max_characters},
         "made_from": {
             "checkpoint": sha256_folder(stage.root / CHECKPOINT),
             "rows": sha256_file(stage.root / prepared.FOLDER / prepared.ROWS),

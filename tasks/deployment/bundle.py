@@ -26,7 +26,7 @@ def write(
         folder: empty or absent.
         graph: the ONNX file that ships.
         encoder: saved beside it.
-        description: project, modality, problem, labels, artefact, limits, made_from.
+        description: project, modality, problem, labels, artefact, made_from.
         reference: for drift.
         card: markdown.
     """

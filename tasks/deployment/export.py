@@ -1,4 +1,4 @@
-"""PyTorch network -> ONNX with dynamic batch and length, the pooled feature as second output, no paths inside."""
+"""PyTorch network -> ONNX with dynamic batch, and length where it differs; pooled features beside logits; no paths."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def export(network: Network, encoder: Encoder, examples: list[Arrays], path: Pat
     batch = tensors(encoder, examples)
     names = encoder.inputs
     rows = torch.export.Dim("rows", min=1, max=65_536)
-    tokens = torch.export.Dim.AUTO
-    shapes = tuple({axis: rows if axis == 0 else tokens for axis in range(batch[name].ndim)} for name in names)
+    # Where examples are of one shape, an axis that may vary would only stand in the exporter's way.
+    others = torch.export.Dim.AUTO if encoder.ragged else torch.export.Dim.STATIC
+    shapes = tuple({axis: rows if axis == 0 else others for axis in range(batch[name].ndim)} for name in names)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch.onnx warns inside itself, 2026-11
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)

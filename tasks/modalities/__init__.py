@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from types import ModuleType
 
-MODALITIES: dict[str, str] = {"text": "tasks.modalities.text"}
+MODALITIES: dict[str, str] = {"text": "tasks.modalities.text", "image": "tasks.modalities.image"}
 
 
 def part(modality: str, name: str) -> ModuleType:
-    """Module `name` (encode, backbone, classical) of a modality."""
+    """Module `name` (source, settings, guess, encode, backbone, classical) of a modality."""
     return import_module(f"{MODALITIES[modality]}.{name}")

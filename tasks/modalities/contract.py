@@ -1,10 +1,11 @@
-"""What a modality brings. Shapes: N rows, T tokens, F features, K classes, D depths (0 is the input embedding)."""
+"""What a modality brings. Shapes: N rows, T tokens, C x H x W pixels, F features, K classes, D depths (0: no block)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,24 +14,91 @@ if TYPE_CHECKING:
     from torch import nn
 
 Arrays = dict[str, np.ndarray]
+# What an encoder takes: a text, or the bytes of a file.
+Example = str | bytes
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What is known of an example before it is encoded.
+
+    Attributes:
+        id: 32 hex digits of a hash of its content; two examples with one id are the same.
+        size: in the modality's unit.
+        fault: why it cannot be used, as a reason for the quarantine; None if it can.
+    """
+
+    id: str
+    size: int
+    fault: str | None
+
+
+class Source(Protocol):
+    """A modality's module `source`: examples where the user keeps them. No torch.
+
+    Attributes:
+        UNIT: what a size counts, such as "characters".
+        FILES: True if an example is a file that a row names by its path; False if it is the row's cell itself.
+        DEFAULT_MODEL: source of the candidate that `graft init` proposes, None if it proposes none.
+    """
+
+    UNIT: str
+    FILES: bool
+    DEFAULT_MODEL: str | None
+
+    def inspect(self, cells: Sequence[str], root: Path, settings: Any) -> Iterator[Inspected]:
+        """One record per cell, in their order.
+
+        Args:
+            cells: texts, or paths of files from `root`.
+            root: the project's folder.
+            settings: the modality's section of `preparation`.
+        """
+
+    def read(self, cell: str, root: Path) -> Example:
+        """The example of a cell that `inspect` found no fault with."""
+
+    def received(self, value: str) -> Example:
+        """The example in a JSON string that a client sent.
+
+        Raises:
+            InputError: the string holds no example.
+        """
 
 
 class Encoder(Protocol):
     """Raw examples -> numpy inputs; the same object prepares training rows and answers requests. No torch.
 
-    A modality's `encode.py` has `from_model(folder, params)` and `from_bundle(folder)`, which return one.
+    A modality's `encode.py` has `from_model(folder, settings)` and `from_bundle(folder)`, which return one.
+
+    Attributes:
+        inputs: names of the model's inputs.
+        unit: what `positions` counts, such as "tokens".
+        ragged: whether examples differ in length, so that a batch is padded.
     """
 
     inputs: tuple[str, ...]
+    unit: str
+    ragged: bool
 
-    def encode(self, examples: Sequence[str]) -> list[Arrays]:
-        """One dict of unpadded arrays per example."""
+    def fault(self, example: object) -> str | None:
+        """Why this example cannot be answered, to be read after "Example 3 "; told from what costs little to see."""
+
+    def encode(self, examples: Sequence[Any]) -> list[Arrays]:
+        """One dict of unpadded 1-D arrays per example.
+
+        Raises:
+            InputError: an example that only encoding finds unusable.
+        """
 
     def collate(self, encoded: Sequence[Arrays]) -> Arrays:
-        """Pad to one batch: input name -> (N, ...)."""
+        """One batch: input name -> (N, ...)."""
 
-    def truncated(self, examples: Sequence[str]) -> int:
-        """How many examples lose something to the length limit."""
+    def positions(self, row: Arrays) -> int:
+        """Places of one encoded example that the model's weights are applied to: what its cost grows with."""
+
+    def truncated(self, examples: Iterable[Any]) -> int | None:
+        """How many examples lose something to a length limit; None where there is no such limit."""
 
     def save(self, folder: Path) -> None:
         """Write what `from_bundle` needs."""
@@ -50,16 +118,19 @@ class Backbone(Protocol):
     def blocks(self) -> list[nn.Module]:
         """The kept blocks, from the input upwards."""
 
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All weights."""
+
     def eval(self) -> Backbone:
         """Turn off what only training uses, such as dropout."""
 
     def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Feature of each row, (N, F), at this backbone's depth and pool."""
+        """Feature of each row, (N, F), at this backbone's depth and pool; calling the backbone does the same."""
 
     def pooled_at_all_depths(
         self, inputs: dict[str, torch.Tensor], pools: Sequence[str]
     ) -> dict[tuple[int, str], torch.Tensor]:
-        """(depth, pool) -> (N, F), all from one forward pass."""
+        """(depth, pool) -> (N, F), all from one forward pass; F may differ between depths."""
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder (config.json, model.safetensors)."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tasks import environment, modalities, prepared
-from tasks.artifacts import read_json, sha256_file, write_json, write_text
+from tasks import encoded, environment, modalities, prepared
+from tasks.artifacts import read_json, sha256_source, write_json, write_text
 from tasks.errors import InputError
+from tasks.modalities.contract import Backbone, Encoder, Example
 from tasks.network import tensors
 from tasks.params import Candidate
 from tasks.preparation import card
@@ -25,21 +25,21 @@ def main(stage: Stage) -> None:
     params = stage.params
     chosen = read_json(stage.root / "data/selection/choice.json")
     model = resolve(Candidate(source=chosen["source"], revision=chosen["revision"]), stage.root)
-    encoder = modalities.part(params.project.modality, "encode").from_model(
-        model, getattr(params.preparation, params.project.modality)
-    )
-    _warm_pass(modalities.part(params.project.modality, "backbone").load(model), encoder)
+    modality = params.project.modality
+    source = modalities.part(modality, "source")
+    encoder = modalities.part(modality, "encode").from_model(model, params.examples)
+    clean = load(stage.root, params)
+    examples = (source.read(row.input, stage.root) for row in clean.rows)
+    _warm_pass(modalities.part(modality, "backbone").load(model), encoder, source.read(clean.rows[0].input, stage.root))
     stage.readings["environment"] = found = environment.readings(stage.root)
     stage.say(
         f"Environment as locked, {found['free_disk_gb']} GB of disk and {found['free_memory_gb']} of memory free."
     )
 
-    clean = load(stage.root, params.data)
-    encoded = encoder.encode([row.input for row in clean.rows])
     folder = stage.out(str(FOLDER / prepared.ROWS)).parent
-    prepared.save(folder, clean.rows, encoded, clean.labels)
+    prepared.save(folder, clean.rows, encoded.encode(encoder, examples), clean.labels)
     sources = {"data.path": params.data.path} | ({"data.test": params.data.test} if params.data.test else {})
-    record = card.record(clean, {name: sha256_file(stage.root / path) for name, path in sources.items()})
+    record = card.record(clean, {name: sha256_source(stage.root / path) for name, path in sources.items()})
     record["threads"] = params.resources.threads
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)
@@ -49,9 +49,9 @@ def main(stage: Stage) -> None:
     stage.say(f"{len(clean.rows)} rows encoded, {len(clean.quarantined)} quarantined.")
 
 
-def _warm_pass(backbone: Any, encoder: Any) -> None:
+def _warm_pass(backbone: Backbone, encoder: Encoder, example: Example) -> None:
     with torch.inference_mode():
-        values = backbone.pooled(tensors(encoder, encoder.encode(["A warm pass."])))
+        values = backbone.pooled(tensors(encoder, encoder.encode([example])))
     if not bool(torch.isfinite(values).all()):
         raise InputError("The model answers with numbers that are not finite: its weights are damaged; restore them.")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from tasks import features, modalities, prepared, problems
+from tasks import device, features, modalities, prepared, problems
 from tasks.artifacts import read_json, write_json
 from tasks.metrics import SMALLEST, accuracy, judge, macro_f1
 from tasks.predictions import Predictions
@@ -23,11 +24,12 @@ def majority(train: Prepared, rows: Prepared) -> np.ndarray:
     return np.tile(np.log(np.maximum(shares, SMALLEST)), (len(rows), 1))
 
 
-def classical(train: Prepared, rows: Prepared, vectoriser: Any, estimator: Any) -> np.ndarray:
-    """Log probabilities (N, K) of a classical estimator on classical features."""
-    estimator.fit(vectoriser.fit_transform(train.inputs), train.classes)
+def classical(train: Prepared, rows: Prepared, modality: ModuleType, estimator: Any) -> np.ndarray:
+    """Log probabilities (N, K) of a classical estimator on the features of a modality's `classical` module."""
+    vectoriser = modality.vectoriser()
+    estimator.fit(vectoriser.fit_transform(modality.examples(train)), train.classes)
     found = np.full((len(rows), len(train.labels)), SMALLEST)
-    found[:, estimator.classes_] = estimator.predict_proba(vectoriser.transform(rows.inputs))
+    found[:, estimator.classes_] = estimator.predict_proba(vectoriser.transform(modality.examples(rows)))
     return np.asarray(np.log(np.maximum(found, SMALLEST)))
 
 
@@ -36,14 +38,14 @@ def main(stage: Stage) -> None:
     project = stage.params.project
     data = prepared.load(stage.root)
     learn = problems.part(project.problem, "learn")
-    text = modalities.part(project.modality, "classical")
+    plain = modalities.part(project.modality, "classical")
     probe_features = _frozen_features(stage, data)
 
     def answers(name: str, train: Prepared, rows: Prepared) -> np.ndarray:
         if name == "majority":
             return majority(train, rows)
         if name == "classical":
-            return classical(train, rows, text.vectoriser(), learn.classical_estimator(project.seed))
+            return classical(train, rows, plain, learn.classical_estimator(project.seed))
         place = {id_: i for i, id_ in enumerate(data.ids)}
         values = probe_features[[place[i] for i in train.ids]]
         head = learn.solve_head(values, train.classes, len(train.labels), PROBE_INVERSE_REGULARISATION)
@@ -70,7 +72,8 @@ def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:
     folder = stage.root / FOLDER / MODEL
     modality = stage.params.project.modality
     backbone = modalities.part(modality, "backbone").load(folder, frozen["depth"], frozen["pool"])
-    encoder = modalities.part(modality, "encode").from_model(folder, getattr(stage.params.preparation, modality))
+    backbone.to(device.pick(stage.params.resources.device))
+    encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
     return features.at_own_depth(backbone, encoder, data.encoded)
 
 

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks import modalities
 from tasks.errors import InputError
-from tasks.params import Data
-from tasks.rows.read import read
-from tasks.rows.split import SPLITS, Split, place, row_id
-
-# The 64 bytes that continue a UTF-8 sequence, as they look when read as Windows-1252.
-CONTINUATION = "".join(
-    bytes([byte]).decode("cp1252" if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
-    for byte in range(0x80, 0xC0)
-)
-# Punctuation among them stands after a real Ã or Â too, at a word's end: "AMANHÃ…".
-PUNCTUATION = "\N{HORIZONTAL ELLIPSIS}\N{EN DASH}\N{EM DASH}‘’“”"
-MOJIBAKE = re.compile(
-    f"[ÂÃ](?=[{re.escape(CONTINUATION)}])(?:[^{PUNCTUATION}]|[{PUNCTUATION}](?=\\w))"
-    f"|(?:[ÐÑ][{re.escape(CONTINUATION)}]){{2}}|â€[{re.escape(CONTINUATION)}]|\ufffd"
-)
+from tasks.params import Data, Params
+from tasks.rows.inspected import inspect
+from tasks.rows.read import RawRows, read
+from tasks.rows.split import SPLITS, Split, place
 
 
 @dataclass(frozen=True)
 class Row:
-    """One usable row; `file` and `number` say where it stands at its source."""
+    """One usable row.
+
+    Attributes:
+        id: hash of the example's content.
+        file: name of its source.
+        number: its place there.
+        input: the example, or its path from the project's folder.
+        label: as the source spells it.
+        split: where it belongs.
+        size: of the example, in the modality's unit.
+    """
 
     id: str
     file: str
@@ -36,6 +36,7 @@ class Row:
     input: str
     label: str
     split: Split
+    size: int
 
 
 @dataclass(frozen=True)
@@ -70,60 +71,88 @@ class Clean:
         return [row for row in self.rows if row.split in splits]
 
 
-def load(root: Path, data: Data) -> Clean:
+def load(root: Path, params: Params) -> Clean:
     """Read the source, and its own test set where it has one, and validate the rows.
 
     Raises:
         InputError: what `read` refuses, fewer than two labels left, more than `data.max_labels`,
             or a split without rows.
     """
+    data = params.data
     # The test file first: of two copies the first keeps its place.
     sources: list[tuple[str, Split | None]] = [(data.test, "test")] if data.test is not None else []
-    rows: list[Row] = []
-    quarantined: list[Quarantined] = []
-    left_out, faults = 0, []
+    found: list[tuple[str, RawRows, Split | None]] = []
+    faults: list[str] = []
     for path, fixed in [*sources, (data.path, None)]:
         try:
-            found, out, without = _valid_rows(root / path, data, fixed)
+            _refuse_other_kind(root / path, params)
+            found.append((path, read(root / path, data), fixed))
         except InputError as error:
             faults += error.sentences
-            continue
-        rows, quarantined, left_out = rows + found, quarantined + out, left_out + without
     if faults:
         raise InputError(faults)
-    rows, duplicates = _without_duplicates(rows, data.test is not None)
+    own_test = any(fixed or "test" in raw.splits for _, raw, fixed in found)
+    rows: list[Row] = []
+    quarantined: list[Quarantined] = []
+    for path, raw, fixed in found:
+        for one in _checked(root, path, raw, fixed, own_test, params):
+            if isinstance(one, Row):
+                rows.append(one)
+            else:
+                quarantined.append(one)
+    rows, duplicates = _without_duplicates(rows, own_test)
     rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
     labels = sorted({row.label for row in rows})
     rows.sort(key=lambda row: (row.split == "test" and data.test is not None, row.number))
     quarantined += duplicates + rare
     _refuse_unusable(rows, labels, quarantined, data)
-    return Clean(rows, quarantined, labels, left_out)
+    return Clean(rows, quarantined, labels, sum(raw.left_out for _, raw, _ in found))
 
 
-def _valid_rows(path: Path, data: Data, fixed: Split | None) -> tuple[list[Row], list[Quarantined], int]:
-    raw = read(path, data)
-    rows, faults = [], []
-    for number, text, label in zip(raw.numbers, raw.inputs, raw.labels, strict=True):
-        reason = _fault(text, label, data)
-        if reason or text is None or label is None:
-            faults.append(Quarantined(path.name, number, reason or "empty", text, label))
+def _refuse_other_kind(path: Path, params: Params) -> None:
+    """Files must lie in the folder that is named, so that DVC sees them all; cells stand in a table."""
+    modality = params.project.modality
+    if modalities.part(modality, "source").FILES:
+        if path.is_file():
+            raise InputError(
+                f"{path.name} is a file, but the examples of modality {modality} are files of their own: name the "
+                "folder that holds them, by label or beside their table."
+            )
+    elif path.is_dir():
+        raise InputError(
+            f"{path.name} is a folder, but the examples of modality {modality} stand in a table: name its file."
+        )
+
+
+def _checked(
+    root: Path, path: str, raw: RawRows, fixed: Split | None, own_test: bool, params: Params
+) -> Iterator[Row | Quarantined]:
+    data, name = params.data, Path(path).name
+    source = modalities.part(params.project.modality, "source")
+    own_validation = "validation" in raw.splits
+    cells = [_from_root(path, cell) if source.FILES and cell else cell for cell in raw.inputs]
+    found = inspect(source, [cell for cell in cells if cell], root, params.examples)
+    for number, cell, label, said in zip(raw.numbers, cells, raw.labels, raw.splits, strict=True):
+        seen = next(found) if cell else None
+        reason = (seen.fault if seen else "empty example") or (None if label else "empty label")
+        if said == "test" and data.test and not fixed:
+            reason = reason or "test row of a source whose test set data.test names"
+        if reason or seen is None or cell is None or label is None:
+            yield Quarantined(name, number, reason or "empty example", cell, label)
             continue
-        identity = row_id(text)
-        split = fixed or place(identity, 0 if data.test else data.test_share, data.validation_share)
-        rows.append(Row(identity, path.name, number, text, label, split))
-    return rows, faults, raw.left_out
+        split = fixed or said
+        if split in (None, "train"):
+            test_share = 0 if own_test else data.test_share
+            split = place(seen.id, test_share, 0 if own_validation else data.validation_share)
+        assert split is not None
+        yield Row(seen.id, name, number, cell, label, split, seen.size)
 
 
-def _fault(text: str | None, label: str | None, data: Data) -> str | None:
-    if text is None or not text.strip():
-        return "empty example"
-    if label is None:
-        return "empty label"
-    if len(text) > data.max_characters:
-        return f"longer than data.max_characters {data.max_characters}"
-    if MOJIBAKE.search(text):
-        return "broken encoding (UTF-8 read as another)"
-    return None
+def _from_root(path: str, cell: str) -> str:
+    """What a cell names, from the project's folder; a path that leaves its own folder leads out of the project."""
+    named = posixpath.normpath(cell)
+    outside = named.startswith(("/", "../")) or named == ".."
+    return f"../{named}" if outside else posixpath.join(path, named)
 
 
 def _without_duplicates(rows: list[Row], own_test: bool) -> tuple[list[Row], list[Quarantined]]:
@@ -134,7 +163,7 @@ def _without_duplicates(rows: list[Row], own_test: bool) -> tuple[list[Row], lis
 
     def reason(row: Row) -> str | None:
         copies = by_id[row.id]
-        first = copies[0]
+        first = next((copy for copy in copies if copy.split == "test"), copies[0])
         if row.split == "test" and (own_test or row is first):
             return None
         if first.split == "test":

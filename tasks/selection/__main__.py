@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from tasks import features, modalities
-from tasks.artifacts import sha256_text, write_json, write_text
-from tasks.modalities.contract import Arrays
+from tasks import device, features, fingerprint, modalities
+from tasks import encoded as encoded_rows
+from tasks.artifacts import read_table, sha256_text, write_json, write_text
 from tasks.network import tensors
 from tasks.params import Candidate
 from tasks.rows.clean import Clean, Row, load
@@ -18,19 +18,17 @@ from tasks.weights import resolve
 def main(stage: Stage) -> None:
     """Selection on the training side: rows outside the test split."""
     params = stage.params
-    clean = load(stage.root, params.data)
+    clean = load(stage.root, params)
     rows = _sample(clean.of("train", "validation"), params.selection.max_rows, params.project.seed)
     classes = np.array([clean.labels.index(row.label) for row in rows])
     scored: list[choice.Scored] = []
-    lengths: dict[str, np.ndarray] = {}
-    truncated: dict[str, int] = {}
+    encodings: dict[str, analysis.Encoding] = {}
     for candidate in params.selection.candidates:
         stage.say(f"Scoring {candidate.source} on {len(rows)} training rows.")
-        found, encoded, lost = _score(stage, candidate, rows, classes, clean)
+        found, encodings[candidate.source] = _score(stage, candidate, rows, classes, clean)
         scored += found
-        lengths[candidate.source] = np.array([max(a.size for a in row.values()) for row in encoded])
-        truncated[candidate.source] = lost
-    record = analysis.analyse(clean, lengths, truncated)
+    source = modalities.part(params.project.modality, "source")
+    record = analysis.analyse(clean, source.UNIT, encodings)
     full_from = params.selection.full_from_rows_per_label
     chosen = choice.choose(scored, len(clean.of("train", "validation")), len(clean.labels), full_from)
     words = [*analysis.in_words(record), chosen["model_reason"], chosen["scope_reason"]]
@@ -45,20 +43,25 @@ def main(stage: Stage) -> None:
 
 def _score(
     stage: Stage, candidate: Candidate, rows: list[Row], classes: np.ndarray, clean: Clean
-) -> tuple[list[choice.Scored], list[Arrays], int]:
+) -> tuple[list[choice.Scored], analysis.Encoding]:
     params = stage.params
     folder = resolve(candidate, stage.root)
     modality, settings = params.project.modality, params.selection
-    encoder = modalities.part(modality, "encode").from_model(folder, getattr(params.preparation, modality))
+    source = modalities.part(modality, "source")
+    encoder = modalities.part(modality, "encode").from_model(folder, params.examples)
     backbone = modalities.part(modality, "backbone").load(folder)
-    examples = [row.input for row in rows]
-    encoded = encoder.encode(examples)
-    identity = features.identity(folder, params.resources.threads)
+    store = stage.staging / "encoded.arrow"
+    encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
+    encoded = encoded_rows.read(read_table(store))
+    picked = device.pick(params.resources.device)
+    unused = fingerprint.unused(modality, params.project.problem)
+    identity = features.identity(folder, params.resources.threads, picked.type, unused)
+    typical = sorted(encoded, key=encoder.positions)[len(encoded) // 2]
+    costs = cost.at_all_depths(backbone, backbone.blocks, tensors(encoder, [typical]))
+    backbone.to(picked)
     found = features.pooled(
         stage.state("features"), params.resources.cache_gb, identity, backbone, encoder, encoded, settings.pools
     )
-    typical = sorted(encoded, key=lambda row: max(array.size for array in row.values()))[len(encoded) // 2]
-    costs = cost.at_all_depths(backbone, backbone.blocks, tensors(encoder, [typical]))
     scored = []
     for (depth, pool), values in sorted(found.items()):
         result = probe.score(values, classes, len(clean.labels), settings.folds, settings.repeats, params.project.seed)
@@ -67,7 +70,9 @@ def _score(
                 candidate.source, candidate.revision, depth, backbone.depth, pool, **vars(result), **vars(costs[depth])
             )
         )
-    return scored, encoded, encoder.truncated(examples)
+    lengths = np.array([encoder.positions(row) for row in encoded])
+    cut = encoder.truncated(source.read(row.input, stage.root) for row in rows)
+    return scored, analysis.Encoding(encoder.unit, lengths, cut)
 
 
 def _sample(rows: list[Row], most: int, seed: int) -> list[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,13 +12,28 @@ from tasks.rows.clean import Clean
 from tasks.rows.split import SPLITS
 
 
-def analyse(clean: Clean, lengths: dict[str, np.ndarray], truncated: dict[str, int]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Encoding:
+    """What an encoder made of the scored rows.
+
+    Attributes:
+        unit: what a length counts.
+        lengths: (N,) of the encoded rows.
+        truncated: how many of them lost something to a limit; None where there is no limit.
+    """
+
+    unit: str
+    lengths: np.ndarray
+    truncated: int | None
+
+
+def analyse(clean: Clean, unit: str, encodings: dict[str, Encoding]) -> dict[str, Any]:
     """Record of task and data.
 
     Args:
         clean: rows after validation; statements about content use the training side alone.
-        lengths: candidate -> (N,) encoded length of each training-side row that was scored.
-        truncated: candidate -> how many of these lose something to the length limit.
+        unit: what an example's size counts.
+        encodings: candidate -> what its encoder made of the training-side rows that were scored.
     """
     training = clean.of("train", "validation")
     counts = Counter(row.label for row in training)
@@ -29,9 +45,12 @@ def analyse(clean: Clean, lengths: dict[str, np.ndarray], truncated: dict[str, i
         "rows_per_label": {label: counts[label] for label in clean.labels},
         "labels_without_test_rows": sorted(set(clean.labels) - {row.label for row in clean.of("test")}),
         "balance": round(float(-(shares * np.log(shares)).sum() / np.log(len(clean.labels))), 4),
-        "characters": _quantiles(np.array([len(row.input) for row in training])),
-        "encoded_length": {name: _quantiles(values) for name, values in sorted(lengths.items())},
-        "truncated_share": {name: round(count / len(lengths[name]), 4) for name, count in sorted(truncated.items())},
+        "unit": unit,
+        "size": _quantiles(np.array([row.size for row in training])),
+        "encoded": {
+            name: {"unit": one.unit, **_quantiles(one.lengths), "truncated_share": _share(one)}
+            for name, one in sorted(encodings.items())
+        },
         "left_out_by_where": clean.left_out,
         "quarantined": len(clean.quarantined),
     }
@@ -46,12 +65,12 @@ def in_words(record: dict[str, Any]) -> list[str]:
         f"{rows['validation']} to steer by, {rows['test']} to judge by.",
         f"Rows per label go from {per_label[rarest]} ({rarest}) to {per_label[commonest]} ({commonest}); "
         f"balance {record['balance']:.2f} of 1.",
-        f"Half of the examples have at most {record['characters']['median']} characters, the longest "
-        f"{record['characters']['most']}.",
+        f"Half of the examples have at most {record['size']['median']} {record['unit']}, the largest "
+        f"{record['size']['most']}.",
     ]
-    for name, share in record["truncated_share"].items():
-        longest = record["encoded_length"][name]["most"]
-        sentences.append(f"{name} sees up to {longest} tokens and truncates {share:.1%} of the examples.")
+    for name, one in record["encoded"].items():
+        cut = "" if one["truncated_share"] is None else f" and truncates {one['truncated_share']:.1%} of the examples"
+        sentences.append(f"{name} sees up to {one['most']} {one['unit']}{cut}.")
     if record["quarantined"]:
         sentences.append(f"{record['quarantined']} rows are quarantined with their reasons.")
     if record["labels_without_test_rows"]:
@@ -62,6 +81,10 @@ def in_words(record: dict[str, Any]) -> list[str]:
 
 def _them(record: dict[str, Any]) -> str:
     return "it" if len(record["labels_without_test_rows"]) == 1 else "them"
+
+
+def _share(encoding: Encoding) -> float | None:
+    return None if encoding.truncated is None else round(encoding.truncated / len(encoding.lengths), 4)
 
 
 def _quantiles(values: np.ndarray) -> dict[str, int]:

@@ -30,18 +30,18 @@ def at_all_depths(backbone: nn.Module, blocks: list[nn.Module], example: dict[st
     """Cost at depth 0, 1, ... for one batch of one example.
 
     Args:
-        backbone: uncut; `pooled` runs it.
+        backbone: uncut.
         blocks: its blocks in order.
         example: inputs of one example.
     """
     counter = FlopCounterMode(display=False)
     with torch.inference_mode(), counter:
-        backbone.pooled(example)  # type: ignore[operator]
+        backbone(example)
     total_operations = counter.get_total_flops()
-    # The counter names modules from the body it sees called, we from the backbone around it: drop either root.
+    # The counter puts the class of the root before a module's name.
     per_module = {str(name).partition(".")[2]: sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
-    names = {id(module): name.partition(".")[2] for name, module in backbone.named_modules()}
-    operations = [per_module[names[id(block)]] for block in blocks]
+    names = {id(module): name for name, module in backbone.named_modules()}
+    operations = [per_module.get(names[id(block)], 0) for block in blocks]
     sizes = [sum(p.numel() for p in block.parameters()) for block in blocks]
     total_size = sum(p.numel() for p in backbone.parameters())
     costs = []

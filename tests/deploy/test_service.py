@@ -14,8 +14,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from deploy.question import MEGABYTE
 from deploy.releases import Releases
-from deploy.service import MAX_BODY_BYTES, create_app
+from deploy.service import create_app
 from deploy.settings import Settings
 from tasks.runtime import Runtime
 from tests.bundles import flip_byte, tiny_bundle
@@ -73,7 +74,7 @@ def test_many_clients_at_once_get_their_own_answers(releases: Path) -> None:
         (b'{"inputs": ["x", 3]}', "one of inputs is not a string"),
         (b'{"inputs": ["x", null]}', "one of inputs is not a string"),
         (b'{"inputs": []}', "inputs is empty"),
-        (json.dumps({"inputs": ["secret"] * 65}).encode(), "inputs holds more than 64 texts"),
+        (json.dumps({"inputs": ["secret"] * 65}).encode(), "inputs holds more than 64 examples"),
         (b'{"inputs": ["x", " "]}', "Example 2 is empty"),
         (json.dumps({"inputs": ["secret" * 40]}).encode(), "has 240 characters, over the limit of 200"),
     ],
@@ -102,17 +103,17 @@ def test_a_body_over_the_limit_is_refused_while_it_is_read(releases: Path) -> No
 
         async def endless() -> AsyncIterator[bytes]:
             nonlocal sent
-            while sent < 50 * MAX_BODY_BYTES:
+            while sent < 50 * MEGABYTE:
                 sent += 100_000
                 yield b" " * 100_000
 
         answer = await client.post("/predict", content=endless())
         assert answer.status_code == 413 and is_sentence(answer.json()["detail"])
-        assert sent <= 2 * MAX_BODY_BYTES
-        fits = b'{"inputs": ["good"]}'.ljust(MAX_BODY_BYTES)
+        assert sent <= 2 * MEGABYTE
+        fits = b'{"inputs": ["good"]}'.ljust(MEGABYTE)
         assert (await client.post("/predict", content=fits)).status_code == 200
 
-    run(releases, test)
+    run(releases, test, body_mb=1)
 
 
 def test_other_paths_and_methods_are_told_what_there_is(releases: Path) -> None:

@@ -50,9 +50,9 @@ def test_every_stage_gets_seconds_that_grow_with_the_work(tmp_path: Path, monkey
     stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
     assert set(found) == set(stages) - {"code"}
     assert found["adaptation_receipt"] == estimate.START_SECONDS
-    words = [len(row.input.split()) for row in load_rows(root, settings.data).rows[: estimate.SAMPLE_ROWS]]
+    words = [len(row.input.split()) for row in load_rows(root, settings).rows[: estimate.SAMPLE_ROWS]]
     weights = (root / "model/model.safetensors").stat().st_size / 4
-    passes = estimate.row_passes(settings, load_rows(root, settings.data))["selection"]
+    passes = estimate.row_passes(settings, load_rows(root, settings))["selection"]
     expected = 4 + 2 * weights * (sum(words) / len(words)) * passes / 1e6
     assert found["selection"] == pytest.approx(expected, abs=0.1)
 

@@ -184,19 +184,20 @@ def test_identity_follows_the_files_of_the_model_and_the_threads(tmp_path: Path)
     model.mkdir()
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (model / name).write_text("first")
-    first = features.identity(model, 2)
-    assert features.identity(model, 2) == first
+    first = features.identity(model, 2, "cpu")
+    assert features.identity(model, 2, "cpu") == first
     (model / "README.md").write_text("Nothing that a feature depends on.")
-    assert features.identity(model, 2) == first
-    assert features.identity(model, 3) != first
+    assert features.identity(model, 2, "cpu") == first
+    assert features.identity(model, 3, "cpu") != first
+    assert features.identity(model, 2, "cuda") != first
     for name in ("config.json", "tokenizer.json", "model.safetensors"):
         (model / name).write_text("second")
-        assert features.identity(model, 2) != first, name
+        assert features.identity(model, 2, "cpu") != first, name
         (model / name).write_text("first")
-    assert features.identity(model, 2) == first
+    assert features.identity(model, 2, "cpu") == first
 
 
 def test_identity_follows_the_code_and_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = features.identity(tmp_path, 2)
-    monkeypatch.setattr("tasks.fingerprint.of_stage", lambda command: f"another hash of {command}")
-    assert features.identity(tmp_path, 2) != first
+    first = features.identity(tmp_path, 2, "cpu")
+    monkeypatch.setattr("tasks.fingerprint.of_stage", lambda command, left_out: f"another hash of {command}")
+    assert features.identity(tmp_path, 2, "cpu") != first

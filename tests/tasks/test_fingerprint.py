@@ -123,7 +123,7 @@ def test_library_version_changes_only_stages_that_import_it(monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("behind", "stages"),
-    [("scipy", {"selection", "adaptation", "deployment"}), ("onnxscript", {"deployment"})],
+    [("scipy", {"selection", "adaptation", "deployment", "gate"}), ("onnxscript", {"deployment"})],
 )
 def test_a_library_behind_another_counts_with_it(
     monkeypatch: pytest.MonkeyPatch, behind: str, stages: set[str]

@@ -34,7 +34,7 @@ def test_an_intact_bundle_says_what_it_is(bundle: Path) -> None:
     manifest = check_bundle(bundle)
     assert manifest.sha256 == hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
     assert manifest.version == manifest.sha256[:12]
-    assert (manifest.labels, manifest.max_characters, sorted(manifest.files)) == (tuple(LABELS), 200, FILES)
+    assert (manifest.labels, sorted(manifest.files)) == (tuple(LABELS), FILES)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -98,15 +98,12 @@ def test_a_name_that_leads_out_is_refused(bundle: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 2}, "another format than 1"),
+        ({"format": 1}, "another format than 2"),
         ({"labels": "good"}, "labels in manifest.json is missing or no list"),
         ({"project": None}, "project in manifest.json is missing or no str"),
         ({"labels": []}, "labels must be different strings"),
         ({"labels": ["good", "good"]}, "labels must be different strings"),
         ({"labels": ["good", 1]}, "labels must be different strings"),
-        ({"limits": {}}, "limits.max_characters"),
-        ({"limits": {"max_characters": 0}}, "limits.max_characters"),
-        ({"limits": {"max_characters": "20"}}, "limits.max_characters"),
         ({"modality": "smell"}, "no rows for modality 'smell'"),
         ({"problem": "poetry"}, "problem 'poetry'"),
         ({"model": "other.onnx"}, "model is not one of the files"),

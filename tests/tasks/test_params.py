@@ -51,8 +51,11 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     found = faults(tmp_path, content)
     assert len(found) == 5
     text = "\n".join(found)
-    assert "data.pth is not a known key; accepted here: input_column, label_column, max_characters," in text
-    assert "resources.thread is not a known key; accepted here: cache_gb, min_free_disk_gb, precision, threads." in text
+    assert "data.pth is not a known key; accepted here: input_column, label_column, max_labels," in text
+    assert (
+        "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
+        in text
+    )
     assert "selection.candidates.0.version is not a known key; accepted here: revision, source." in text
     assert "extra is not a known key; accepted here: adaptation, data, deployment," in text
     assert "project.seed: Input should be greater than or equal to 0, not -1." in text

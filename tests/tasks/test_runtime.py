@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from PIL import Image
 
 from tasks.errors import CrashError, InputError
 from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches
-from tests.bundles import flip_byte, tiny_bundle, write_manifest
+from tests.bundles import flip_byte, tiny_bundle, tiny_image_bundle, write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -155,3 +156,44 @@ def test_importing_it_loads_nothing_heavy() -> None:
     code = f"import sys, tasks.runtime, tasks.modalities.text.encode; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def pictures(folder: Path) -> list[bytes | None]:
+    """Bright, missing, truncated, no file, dark."""
+    made: list[bytes] = []
+    for level in (250, 5):
+        Image.new("RGB", (8, 8), (level,) * 3).save(folder / "one.png")
+        made.append((folder / "one.png").read_bytes())
+    return [made[0], None, made[0][: len(made[0]) // 2], b"", made[1]]
+
+
+def test_what_cannot_be_answered_spoils_nothing_beside_it(tmp_path: Path) -> None:
+    runtime = Runtime.load(tiny_image_bundle(tmp_path / "bundle"), threads=1)
+    found = runtime.predict_usable(pictures(tmp_path) * 100)
+    assert [answer and answer.prediction for answer in found] == ["bright", None, None, None, "dark"] * 100
+
+
+def test_one_broken_example_costs_few_encodings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime.load(tiny_image_bundle(tmp_path / "bundle"), threads=1)
+    asked: list[int] = []
+    encode = runtime._encoder.encode
+    monkeypatch.setattr(runtime._encoder, "encode", lambda examples: asked.append(len(examples)) or encode(examples))
+    bright, _, broken, *_ = pictures(tmp_path)
+    assert runtime.predict_usable([bright] * 255 + [broken]).count(None) == 1
+    assert len(asked) <= 2 * 8 + 1
+
+
+def test_a_cell_names_a_file_or_nothing(tmp_path: Path) -> None:
+    runtime = Runtime.load(tiny_image_bundle(tmp_path / "bundle"), threads=1)
+    (tmp_path / "a.png").write_bytes(b"content")
+    assert runtime.read("a.png", tmp_path) == b"content"
+    assert [runtime.read(cell, tmp_path) for cell in ("b.png", None, 5)] == [None, None, None]
+
+
+def test_portions_change_no_answer(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["good " * (i % 7 + 1) + "bad" * (i % 2) for i in range(40)]
+    whole = runtime.predict(texts).logits
+    monkeypatch.setattr("tasks.runtime.PORTION_ROWS", 9)
+    np.testing.assert_allclose(runtime.predict(iter(texts)).logits, whole, rtol=1e-6)
+    encoded = runtime.encode(texts)
+    np.testing.assert_array_equal(runtime.run(encoded)[0], runtime.predict(texts).logits)

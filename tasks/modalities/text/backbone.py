@@ -61,6 +61,10 @@ class TextBackbone(nn.Module):
         """The kept blocks, from the input upwards."""
         return list(self.body.get_submodule(self.blocks_path).children())
 
+    def forward(self, inputs: Inputs) -> torch.Tensor:
+        """As `pooled`."""
+        return self.pooled(inputs)
+
     def pooled(self, inputs: Inputs) -> torch.Tensor:
         hidden = self.body(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).last_hidden_state
         return POOLS[self.pool](hidden, inputs["attention_mask"])
@@ -155,7 +159,7 @@ def load(folder: Path, depth: int | None = None, pool: str = "mean") -> TextBack
 def from_scratch(folder: Path, depth: int | None = None, pool: str = "mean") -> TextBackbone:
     """The same architecture with weights drawn anew from torch's current seed."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    return _cut(AutoModel.from_config(config), folder, depth, pool)
+    return _cut(AutoModel.from_config(config, dtype=torch.float32), folder, depth, pool)
 
 
 def _cut(body: nn.Module, folder: Path, depth: int | None, pool: str) -> TextBackbone:

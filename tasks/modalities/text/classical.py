@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.prepared import Prepared
+
+
+def examples(rows: Prepared) -> Sequence[Any]:
+    """What the vectoriser takes: the texts."""
+    return rows.inputs
 
 
 def vectoriser() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from tasks.errors import InputError
 from tasks.modalities.contract import Arrays
 
 if TYPE_CHECKING:
-    from tasks.params import TextPreparation
+    from tasks.modalities.text.settings import Settings
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "encoder.json"
@@ -27,15 +27,32 @@ class TextEncoder:
     Args:
         tokenizer: a fast tokenizer; its own padding and truncation are replaced.
         max_tokens: limit on tokens per text, special tokens included.
+        max_characters: longer texts are refused.
         pad_id: id written into padded places, which the attention mask hides.
     """
 
     inputs = ("input_ids", "attention_mask")
+    unit = "tokens"
+    ragged = True
 
-    def __init__(self, tokenizer: Tokenizer, max_tokens: int, pad_id: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_tokens: int, max_characters: int, pad_id: int) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         self._tokenizer, self.max_tokens, self.pad_id = tokenizer, max_tokens, pad_id
+        self.max_characters = max_characters
+
+    def fault(self, example: object) -> str | None:
+        if not isinstance(example, str):
+            return "is not a string: send text"
+        if not example.strip():
+            return "is empty: send at least one character that is not white space"
+        if len(example) > self.max_characters:
+            return f"has {len(example)} characters, over the limit of {self.max_characters}: shorten it"
+        try:
+            example.encode("utf-8")
+        except UnicodeEncodeError:
+            return "holds half of a surrogate pair: send valid Unicode"
+        return None
 
     def encode(self, examples: Sequence[str]) -> list[Arrays]:
         encodings = self._tokenizer.encode_batch_fast(list(examples))
@@ -50,17 +67,21 @@ class TextEncoder:
             mask[i, :length] = 1
         return {"input_ids": ids, "attention_mask": mask}
 
-    def truncated(self, examples: Sequence[str]) -> int:
+    def positions(self, row: Arrays) -> int:
+        return len(row["input_ids"])
+
+    def truncated(self, examples: Iterable[str]) -> int:
         encodings = self._tokenizer.encode_batch(list(examples))
         return sum(bool(encoding.overflowing) for encoding in encodings)
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._tokenizer.save(str(folder / TOKENIZER))
-        write_json(folder / SETTINGS, {"max_tokens": self.max_tokens, "pad_id": self.pad_id})
+        limits = {"max_tokens": self.max_tokens, "max_characters": self.max_characters}
+        write_json(folder / SETTINGS, limits | {"pad_id": self.pad_id})
 
 
-def from_model(folder: Path, params: TextPreparation) -> TextEncoder:
+def from_model(folder: Path, settings: Settings) -> TextEncoder:
     """Encoder of a model folder; the model's own limit on positions bounds `max_tokens`.
 
     Raises:
@@ -70,8 +91,8 @@ def from_model(folder: Path, params: TextPreparation) -> TextEncoder:
     positions = config.get("max_position_embeddings")
     # RoBERTa and its kin start counting positions after the padding id.
     offset = (config.get("pad_token_id") or 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
-    limit = min(params.max_tokens, positions - offset) if positions else params.max_tokens
-    return TextEncoder(_tokenizer(folder), limit, int(config.get("pad_token_id") or 0))
+    limit = min(settings.max_tokens, positions - offset) if positions else settings.max_tokens
+    return TextEncoder(_tokenizer(folder), limit, settings.max_characters, int(config.get("pad_token_id") or 0))
 
 
 OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer", "esm")
@@ -79,8 +100,8 @@ OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer"
 
 def from_bundle(folder: Path) -> TextEncoder:
     """Encoder that `save` wrote."""
-    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-    return TextEncoder(_tokenizer(folder), settings["max_tokens"], settings["pad_id"])
+    saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    return TextEncoder(_tokenizer(folder), saved["max_tokens"], saved["max_characters"], saved["pad_id"])
 
 
 def _tokenizer(folder: Path) -> Tokenizer:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.metrics import SMALLEST
-from tasks.modalities.text.classical import vectoriser
+from tasks.modalities.text import classical as text
 from tasks.preparation.baselines import classical, majority
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
@@ -30,19 +30,20 @@ def test_majority_answers_the_training_shares_to_every_row() -> None:
 
 
 def test_classical_learns_from_words_and_gives_unseen_labels_almost_nothing() -> None:
-    found = classical(TRAIN, prepared(["sweet apple", "slow car"], [0, 1]), vectoriser(), classical_estimator(0))
+    found = classical(TRAIN, prepared(["sweet apple", "slow car"], [0, 1]), text, classical_estimator(0))
     assert found.argmax(axis=1).tolist() == [0, 1]
     assert found[:, 2].tolist() == pytest.approx([np.log(SMALLEST)] * 2)
     assert np.exp(found).sum(axis=1).tolist() == pytest.approx([1, 1])
 
 
-def test_the_classical_vocabulary_comes_from_training_rows_alone() -> None:
-    fitted = vectoriser()
-    classical(TRAIN, prepared(["submarine"], [0]), fitted, classical_estimator(0))
+def test_the_classical_vocabulary_comes_from_training_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = text.vectoriser()
+    monkeypatch.setattr(text, "vectoriser", lambda: fitted)
+    classical(TRAIN, prepared(["submarine"], [0]), text, classical_estimator(0))
     assert "submarine" not in fitted.vocabulary_ and {"apple", "red apple"} <= set(fitted.vocabulary_)
 
 
 def test_classical_columns_follow_the_class_numbers_when_a_middle_label_has_no_rows() -> None:
     train = prepared(["red apple", "green apple", "fast car"], [0, 0, 2])
-    found = classical(train, prepared(["fast car"], [2]), vectoriser(), classical_estimator(0))
+    found = classical(train, prepared(["fast car"], [2]), text, classical_estimator(0))
     assert found.argmax(axis=1).tolist() == [2]

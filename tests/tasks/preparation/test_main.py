@@ -35,10 +35,10 @@ class Backbone:
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_model_that_answers_with_no_number_is_refused(number: float) -> None:
     with pytest.raises(InputError) as found:
-        _warm_pass(Backbone(number), Encoder())
+        _warm_pass(Backbone(number), Encoder(), "some words")
     (sentence,) = found.value.sentences
     assert "not finite" in sentence and sentence.endswith("restore them.")
 
 
 def test_a_model_that_answers_with_numbers_passes() -> None:
-    _warm_pass(Backbone(-1e30), Encoder())
+    _warm_pass(Backbone(-1e30), Encoder(), "some words")

@@ -27,7 +27,8 @@ def loaded(folder: Path, rows: Pairs, test: Pairs | None = None, **changes: Any)
         with (folder / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("text", "label"), *content])
     settings = {"path": "rows.csv", "test": "own.csv" if test else None, "where": {}, "min_rows_per_label": 2}
-    return load(folder, params(**{f"data__{name}": value for name, value in (settings | changes).items()}).data)
+    leaves = {f"data__{name}": value for name, value in (settings | changes).items()}
+    return load(folder, params(**leaves, preparation__text__max_characters=40))
 
 
 def refusal(folder: Path, rows: Pairs, test: Pairs | None = None, **changes: Any) -> str:
@@ -56,7 +57,7 @@ def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
         ("", "a", "empty example"),
         ("some words", " ", "empty label"),
         ("some words", "", "empty label"),
-        ("w" * 41, "a", "longer than data.max_characters 40"),
+        ("w" * 41, "a", "longer than preparation.text.max_characters 40"),
         ("schÃ¶n", "a", "broken encoding (UTF-8 read as another)"),
         ("itâ€™s", "a", "broken encoding (UTF-8 read as another)"),
         ("lost \ufffd", "a", "broken encoding (UTF-8 read as another)"),
@@ -65,7 +66,7 @@ def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
     ],
 )
 def test_an_unusable_row_is_quarantined_with_its_reason(tmp_path: Path, text: str, label: str, reason: str) -> None:
-    found = loaded(tmp_path, [*usable(), (text, label)], max_characters=40)
+    found = loaded(tmp_path, [*usable(), (text, label)])
     assert reasons(found) == {11: reason} and len(found.rows) == 10
 
 
@@ -73,7 +74,7 @@ def test_an_unusable_row_is_quarantined_with_its_reason(tmp_path: Path, text: st
     "text", ["w" * 40, "São Ângelo, Ãn", "10 € â la carte", "AMANHÃ… POR FAVOR", "IRMÃ – “AMANHÃ”"]
 )
 def test_what_only_looks_broken_is_used(tmp_path: Path, text: str) -> None:
-    assert reasons(loaded(tmp_path, [*usable(), (text, "a")], max_characters=40)) == {}
+    assert reasons(loaded(tmp_path, [*usable(), (text, "a")])) == {}
 
 
 def test_labels_lose_their_outer_space(tmp_path: Path) -> None:

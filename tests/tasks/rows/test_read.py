@@ -52,7 +52,9 @@ def refusal(path: Path, content: str | bytes | None = None, **changes: Any) -> s
 @pytest.mark.parametrize("ending", [".csv", ".CSV", ".jsonl", ".parquet"])
 def test_csv_jsonl_and_parquet_read_alike(tmp_path: Path, ending: str) -> None:
     found = read(write(tmp_path, ending), settings())
-    assert found == RawRows([1, 2, 3, 4], ['one, "two"\nthree', "four", None, "füñf"], ["a", "b", "a", None], 0)
+    assert found == RawRows(
+        [1, 2, 3, 4], ['one, "two"\nthree', "four", None, "füñf"], ["a", "b", "a", None], [None] * 4, 0
+    )
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])

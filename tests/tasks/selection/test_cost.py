@@ -32,7 +32,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.body = Body()
 
-    def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
         hidden: torch.Tensor = self.body(inputs["input_ids"])
         return hidden.mean(1)
 

@@ -19,7 +19,7 @@ from tokenizers.processors import TemplateProcessing
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as backbones
 from tasks.modalities.text import classical, encode
-from tasks.params import TextPreparation
+from tasks.modalities.text.settings import Settings
 
 BLOCKS, WIDTH, POSITIONS = 3, 16, 24
 # As in RoBERTa, where a padding id that is taken for 0 would show.
@@ -67,7 +67,7 @@ def folder(models: Path, tmp_path: Path) -> Path:
 
 
 def inputs(folder: Path) -> dict[str, torch.Tensor]:
-    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    encoder = encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
     return {name: torch.from_numpy(values) for name, values in encoder.collate(encoder.encode(TEXTS)).items()}
 
 
@@ -99,7 +99,7 @@ def test_a_saved_cut_is_read_again(models: Path, family: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_changes_no_feature(models: Path, family: str) -> None:
-    encoder = encode.from_model(models / family, TextPreparation(max_tokens=16))
+    encoder = encode.from_model(models / family, Settings(max_tokens=16, max_characters=1000))
     model = backbones.load(models / family)
     batch = inputs(models / family)
     with torch.inference_mode():
@@ -187,7 +187,7 @@ def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
 
 
 def test_encoding_pads_and_masks(folder: Path) -> None:
-    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    encoder = encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
     encoded = encoder.encode(["a b", "zzz", ""])
     assert [row["input_ids"].tolist() for row in encoded] == [[2, 4, 5, 3], [2, 0, 3], [2, 3]]
     batch = encoder.collate(encoded)
@@ -198,7 +198,7 @@ def test_encoding_pads_and_masks(folder: Path) -> None:
 
 
 def test_truncation_is_counted(folder: Path) -> None:
-    encoder = encode.from_model(folder, TextPreparation(max_tokens=5))
+    encoder = encode.from_model(folder, Settings(max_tokens=5, max_characters=1000))
     texts = ["a b c", "a b c d", "a b c d e f g"]
     assert [len(row["input_ids"]) for row in encoder.encode(texts)] == [5, 5, 5]
     assert encoder.truncated(texts) == 2
@@ -209,7 +209,7 @@ def test_truncation_is_counted(folder: Path) -> None:
     ("family", "limit"), [("BertModel", POSITIONS), ("RobertaModel", POSITIONS - 2), ("MPNetModel", POSITIONS - 2)]
 )
 def test_positions_of_the_model_bound_the_length(models: Path, family: str, limit: int) -> None:
-    encoder = encode.from_model(models / family, TextPreparation(max_tokens=8192))
+    encoder = encode.from_model(models / family, Settings(max_tokens=8192, max_characters=1000))
     assert encoder.max_tokens == limit
     batch = encoder.collate(encoder.encode(["a " * 100]))
     assert batch["input_ids"].shape == (1, limit)
@@ -218,7 +218,7 @@ def test_positions_of_the_model_bound_the_length(models: Path, family: str, limi
 
 
 def test_bundle_encodes_like_the_model(folder: Path, tmp_path: Path) -> None:
-    first = encode.from_model(folder, TextPreparation(max_tokens=6))
+    first = encode.from_model(folder, Settings(max_tokens=6, max_characters=1000))
     first.save(tmp_path / "encoder")
     second = encode.from_bundle(tmp_path / "encoder")
     for a, b in zip(first.encode(TEXTS), second.encode(TEXTS), strict=True):
@@ -231,17 +231,17 @@ def test_padding_and_truncation_of_the_tokenizer_file_are_replaced(folder: Path)
     own.enable_padding(length=64)
     own.enable_truncation(3)
     own.save(str(folder / "tokenizer.json"))
-    encoder = encode.from_model(folder, TextPreparation(max_tokens=16))
+    encoder = encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
     assert len(encoder.encode(["a b c d"])[0]["input_ids"]) == 6
 
 
 def test_missing_and_broken_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
-        encode.from_model(folder, TextPreparation(max_tokens=16))
+        encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
     (folder / "tokenizer.json").unlink()
     with pytest.raises(InputError, match=r"holds no tokenizer\.json"):
-        encode.from_model(folder, TextPreparation(max_tokens=16))
+        encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
 
 
 def test_classical_features_are_words_and_pairs() -> None:

@@ -1,0 +1,100 @@
+"""What a client sent -> examples, within limits; nothing of it is ever echoed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from tasks.runtime import Example, Runtime
+
+MAX_INPUTS = 64
+MEGABYTE = 1_000_000
+FORM = "multipart/form-data"
+REASONS = {
+    "json_invalid": "it is not JSON",
+    "missing": "inputs is missing",
+    "extra_forbidden": "it has another key than inputs",
+    "string_type": "one of inputs is not a string",
+    "too_short": "inputs is empty",
+    "too_long": f"inputs holds more than {MAX_INPUTS} examples",
+}
+
+
+class Question(BaseModel):
+    """Body of POST /predict: texts, or files in base64."""
+
+    model_config = ConfigDict(extra="forbid")
+    inputs: list[str] = Field(min_length=1, max_length=MAX_INPUTS)
+
+
+async def examples_of(request: Request, runtime: Runtime, body_mb: int) -> list[Example]:
+    """The examples in a request to a release.
+
+    Args:
+        request: JSON, or a form with files where the release answers files.
+        runtime: of the release.
+        body_mb: megabytes that a body may have.
+
+    Raises:
+        HTTPException: 413, the body is too large.
+        InputError: it holds no examples, or more than `MAX_INPUTS`.
+    """
+    body = await _body(request, body_mb)
+    if not request.headers.get("content-type", "").lower().startswith(FORM):
+        return runtime.received(_question(body, runtime.takes_files).inputs)
+    if not runtime.takes_files:
+        raise InputError(f"This release answers texts, and a form holds files: send {_form_of_json(False)}.")
+    return await _files(request, body)
+
+
+async def _body(request: Request, body_mb: int) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > body_mb * MEGABYTE:
+            raise HTTPException(413, f"The body is over {body_mb} MB: send fewer or smaller examples.")
+    return bytes(body)
+
+
+def _question(body: bytes, files: bool) -> Question:
+    try:
+        return Question.model_validate_json(body)
+    except ValidationError as error:
+        # Only the kind of the fault: everything else in it quotes what was sent.
+        kind = error.errors(include_input=False, include_context=False)[0]["type"]
+    raise InputError(
+        f"The body cannot be used, {REASONS.get(kind, 'it has another form')}: send {_form_of_json(files)} with 1 to "
+        f"{MAX_INPUTS} {'files in base64, or a form with the files' if files else 'texts'}."
+    )
+
+
+def _form_of_json(files: bool) -> str:
+    return '{"inputs": ["' + ("aGk=" if files else "a text") + '", ...]}'
+
+
+async def _files(request: Request, body: bytes) -> list[Example]:
+    async def whole() -> AsyncGenerator[bytes, None]:
+        yield body
+
+    try:
+        parser = MultiPartParser(request.headers, whole(), max_files=MAX_INPUTS, max_fields=0)
+        parser.spool_max_size = len(body) + 1  # the body is in memory already: no copy of it goes to disk
+        form = await parser.parse()
+    except (MultiPartException, KeyError):
+        raise InputError(f"The form cannot be used: send 1 to {MAX_INPUTS} files and no other fields.") from None
+    try:
+        files = [part for _, part in form.multi_items() if isinstance(part, UploadFile)]
+        if not files:
+            raise InputError(f"The form holds no file: send 1 to {MAX_INPUTS}.")
+        return [await file.read() for file in files]
+    finally:
+        await form.close()

