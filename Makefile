@@ -18,6 +18,8 @@ lint: $(VENV)/ready
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.one_pass
+	$(BIN)/python -m benchmarks.encoding
+	$(BIN)/python -m benchmarks.serving_images
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)

@@ -20,8 +20,8 @@ def main() -> None:
     root = Path(__file__).resolve().parents[1]
     params = load(root / "params.yaml")
     folder = resolve(params.selection.candidates[0], root)
-    encoder = modalities.part("text", "encode").from_model(folder, params.preparation.text)
-    rows = load_rows(root, params.data).of("train")[:ROWS]
+    encoder = modalities.part("text", "encode").from_model(folder, params.examples)
+    rows = load_rows(root, params).of("train")[:ROWS]
     encoded = encoder.encode([row.input for row in rows])
     backbones = modalities.part("text", "backbone")
     whole = backbones.load(folder)
