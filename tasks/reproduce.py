@@ -58,7 +58,10 @@ def stale(root: Path) -> dict[str, str]:
     except Exception as error:  # dvc raises a tree of its own that has no stable root
         if "lock" in type(error).__name__.lower():
             raise BusyError("Another DVC command holds this project: wait for it to end and run again.") from None
-        raise InputError(f"DVC cannot read this project ({str(error).splitlines()[0]}): correct dvc.yaml.") from None
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        if NO_ROOM_TEXT.search(said) or "disk I/O" in said:
+            raise InputError(f"DVC could not write its own state ({said}): free the space and run again.") from None
+        raise InputError(f"DVC cannot read this project ({said}): correct dvc.yaml.") from None
     # DVC names a stage by its dvc.yaml too when the current folder is not the project's.
     named = {name.rpartition(":")[2]: entries for name, entries in changed.items()}
     reasons = {name: _reason(entries) for name, entries in named.items() if name != CODE}

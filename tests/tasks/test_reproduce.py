@@ -185,6 +185,19 @@ def test_stale_names_a_changed_parameter(ready: Path, monkeypatch: pytest.Monkey
     assert "project.seed" in reproduce.stale(ready)["selection"]
 
 
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [("disk I/O error", "could not write its own state"), ("invalid stage", r"cannot read .* correct dvc\.yaml")],
+)
+def test_what_dvc_stumbles_over_is_told(ready: Path, monkeypatch: pytest.MonkeyPatch, said: str, sentence: str) -> None:
+    def status(_: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr("dvc.repo.Repo.status", status)
+    with pytest.raises(InputError, match=sentence):
+        reproduce.stale(ready)
+
+
 def test_everything_is_stale_before_the_first_run(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(reproduce.stale(fresh)) == ["selection", "preparation", "preparation_gate"]
 
