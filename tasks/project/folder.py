@@ -10,10 +10,13 @@ from pathlib import Path
 
 from tasks.artifacts import sha256_folder, sha256_source
 from tasks.errors import InputError
-from tasks.fingerprint import HOUSE
+from tasks.reproduce import PHASES
 
-IGNORING = (".gitignore", ".dvcignore")
-
+# Folder by folder: behind a pattern for all of data/, DVC finds none of its own files and pushes no data.
+IGNORING = {
+    ".gitignore": ("/.graft/", "/releases/", *(f"/data/{phase}/" for phase in PHASES), "/dvc_plots/", "__pycache__/"),
+    ".dvcignore": ("/.graft/", "/releases/", "__pycache__/"),
+}
 
 # All that a project is made of at first, so that only there anything is taken away again.
 MADE = (*IGNORING, ".dvc", ".git", "code.yaml", "data", "dvc.yaml", "models", "params.yaml")
@@ -53,10 +56,9 @@ def ignore(folder: Path) -> list[str]:
     Returns:
         The files that say so.
     """
-    for name in IGNORING:
+    for name, wanted in IGNORING.items():
         path = folder / name
         there = path.read_text(encoding="utf-8") if path.exists() else ""
-        wanted = (HOUSE / name).read_text(encoding="utf-8").splitlines()
         lines = [line for line in wanted if line not in there.splitlines()]
         gap = "\n" if there and not there.endswith("\n") else ""
         path.write_text(there + gap + "".join(f"{line}\n" for line in lines), encoding="utf-8")

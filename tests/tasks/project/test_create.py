@@ -6,6 +6,7 @@ import csv
 import hashlib
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -158,6 +159,21 @@ def test_all_is_committed_once_and_the_data_are_dvcs(whole: Whole) -> None:
     assert (whole.root / "data/raw/My rows.csv").read_bytes() in kept
 
 
+def test_dvc_pushes_the_data_and_the_model(whole: Whole, tmp_path: Path) -> None:
+    clone, remote = tmp_path / "clone", tmp_path / "remote"
+    for command in (
+        ["git", "clone", "-q", str(whole.root), str(clone)],
+        [sys.executable, "-m", "dvc", "-q", "--cd", str(whole.root), "push", "-r", "there"],
+        [sys.executable, "-m", "dvc", "-q", "--cd", str(clone), "pull", "--allow-missing", "-r", "there"],
+    ):
+        for root in (whole.root, clone):
+            if root.exists():
+                (root / ".dvc/config.local").write_text(f"['remote \"there\"']\n    url = {remote}\n")
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+    for path in ("data/raw/My rows.csv", "data/raw/test.csv", "models/tiny model/model.safetensors"):
+        assert (clone / path).read_bytes() == (whole.root / path).read_bytes()
+
+
 def test_neither_code_nor_pickle_of_a_model_is_copied(whole: Whole) -> None:
     names = sorted(path.name for path in (whole.root / "models/tiny model").iterdir())
     assert names == ["config.json", "model.safetensors"]
@@ -286,7 +302,7 @@ def test_in_a_repository_nothing_is_committed_unasked(bench: Bench) -> None:
     made = bench.create()
     assert not made.committed and "README.md" not in made.files
     ignored = (root / ".gitignore").read_text()
-    assert ignored.startswith("*.log\n/.graft/\n/.venv/\n") and ignored.count("/.graft/") == 1
+    assert ignored.startswith("*.log\n/.graft/\n/releases/\n") and ignored.count("/.graft/") == 1
     assert git(root, "diff", "--cached", "--name-only") == "" == git(root, "for-each-ref")
     git(root, "add", *made.files)
     assert git(root, "status", "--porcelain", "-uall").splitlines()[-1] == "?? README.md", "no other file is new"
