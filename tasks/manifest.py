@@ -15,7 +15,7 @@ from tasks import modalities, problems
 from tasks.artifacts import sha256_file
 from tasks.errors import InputError
 
-FORMAT = 2
+FORMAT = 3
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 1_000_000
 VERSION_DIGITS = 12

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from tasks import drift
 from tasks.artifacts import canonical_json, sha256_folder
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
@@ -28,6 +29,15 @@ EMBEDDING = np.array([[9, -9], [0, 0], [1, 0], [0, 1]], dtype=np.float32)
 HEAD = np.array([[4, 0], [0, 4]], dtype=np.float32)
 LABELS = ["good", "bad"]
 INPUTS = ("input_ids", "attention_mask")
+# As many answers "good" as "bad"; what is logged of a feature is the feature itself.
+REFERENCE = drift.Reference(
+    projection=np.eye(2, dtype=np.float32),
+    offset=np.zeros(2, dtype=np.float32),
+    rows=drift.Rows(np.tile(np.eye(2, dtype=np.float32), (10, 1)), np.tile([0, 1], 10), np.full(20, 0.982)),
+    labels=2,
+    window_rows=10,
+    limits=np.array([0.2, 0.45, 0.5]),
+)
 
 
 def tiny_bundle(
@@ -47,7 +57,7 @@ def tiny_bundle(
     tokenizer.save(str(folder / "encoder/tokenizer.json"))
     (folder / "encoder/encoder.json").write_text(json.dumps({"max_tokens": 64, "max_characters": 200, "pad_id": 0}))
     (folder / "model.onnx").write_bytes(_model(head, rename))
-    np.savez(folder / "drift.npz", features=EMBEDDING, label_shares=np.array([0.5, 0.5]), confidence=np.ones(4))
+    REFERENCE.save(folder / "drift.npz")
     (folder / "card.md").write_text("# A tiny bundle\n")
     write_manifest(folder, **manifest)
     return folder
@@ -86,7 +96,7 @@ def write_manifest(folder: Path, **changes: Any) -> None:
     """(Re)write manifest.json for the files as they are now."""
     (folder / "manifest.json").unlink(missing_ok=True)
     manifest = {
-        "format": 2,
+        "format": 3,
         "project": "tiny",
         "modality": "text",
         "problem": "classification",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks import drift, metrics, modalities, predictions, prepared
 from tasks import network as networks
 from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
@@ -45,7 +47,7 @@ def main(stage: Stage) -> None:
     records = {name: scored(artefact) for name, artefact in artefacts.items()}
     name, reason = chain.shipped(records, params.deployment, params.receipt.metric)
     stage.say(reason)
-    reference = drift.fit(pooled[name], probabilities(artefacts[name].logits), params.project.seed)
+    reference = _reference(stage, pooled[name], artefacts[name])
     folder = stage.out("data/deployment/bundle")
     description = _description(stage, test.labels, name)
     bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason))
@@ -80,6 +82,15 @@ def _reloaded(stage: Stage, network: networks.Network, encoder: Encoder, test: P
         "checkpoint": Artefact(trained.logits, size),
         "reloaded": Artefact(networks.logits(network, encoder, test.encoded), size),
     }
+
+
+def _reference(stage: Stage, pooled: np.ndarray, artefact: Artefact) -> drift.Reference:
+    settings, seed = stage.params.monitoring, stage.params.project.seed
+    answers = probabilities(artefact.logits)
+    found = drift.fit(pooled, answers, settings.window_rows, settings.false_alarm_rate, seed)
+    if not np.isfinite(found.limits).all():
+        stage.say(f"Drift cannot be watched: that needs {drift.FEWEST_ROWS} test rows, and there are {len(pooled)}.")
+    return found
 
 
 def _card(stage: Stage, reason: str) -> str:

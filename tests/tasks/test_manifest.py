@@ -98,7 +98,7 @@ def test_a_name_that_leads_out_is_refused(bundle: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 1}, "another format than 2"),
+        ({"format": 1}, "another format than 3"),
         ({"labels": "good"}, "labels in manifest.json is missing or no list"),
         ({"project": None}, "project in manifest.json is missing or no str"),
         ({"labels": []}, "labels must be different strings"),

@@ -51,7 +51,7 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     found = faults(tmp_path, content)
     assert len(found) == 5
     text = "\n".join(found)
-    assert "data.pth is not a known key; accepted here: input_column, label_column, max_labels," in text
+    assert "data.pth is not a known key; accepted here: feedback, input_column, label_column, max_labels," in text
     assert (
         "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
         in text
@@ -117,9 +117,10 @@ def test_the_control_is_treated_fairly(tmp_path: Path, leaf: str, value: int) ->
     assert f"receipt.scratch.{leaf} must" in sentence and f"adaptation.scope.full.{leaf}" in sentence
 
 
-def test_the_test_set_is_another_file_than_the_training_rows(tmp_path: Path) -> None:
-    (sentence,) = faults(tmp_path, tree(data__path="data/a.csv", data__test="./data/a.csv"))
-    assert "data.test must be another file than data.path, or null" in sentence
+@pytest.mark.parametrize("leaf", ["data__test", "data__feedback"])
+def test_every_source_of_rows_is_a_file_of_its_own(tmp_path: Path, leaf: str) -> None:
+    (sentence,) = faults(tmp_path, tree(data__path="data/a.csv", **{leaf: "./data/a.csv"}))
+    assert "data.path, data.test and data.feedback must be different files" in sentence
 
 
 def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:
