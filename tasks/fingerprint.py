@@ -38,18 +38,24 @@ MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z0-9_]+)+$")
 def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
     """Content of `code.yaml`: stage -> hash, and hashes of what else a stage depends on and DVC cannot name.
 
-    DVC's templates know no optional dependency: `data.test` may be null, and a candidate may lie in a package.
+    DVC's templates know no optional dependency: `data.test` and `data.feedback` may be null, and a candidate may lie in
+    a package.
     """
     project = params.get("project") or {}
     others = unused(project.get("modality"), project.get("problem"))
     hashes = {name: of_stage(stage["cmd"], others) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
-    test = (params.get("data") or {}).get("test")
-    path = root / test if isinstance(test, str) else None
+    data = params.get("data") or {}
     found = [_companions(entry, root) for entry in (params.get("selection") or {}).get("candidates") or []]
     return hashes | {
-        "test_data": sha256_source(path) if path and path.exists() else None,
+        "test_data": _hash_of(root, data.get("test")),
+        "feedback_data": _hash_of(root, data.get("feedback")),
         "models": sha256_text(canonical_json(found)),
     }
+
+
+def _hash_of(root: Path, source: Any) -> str | None:
+    path = root / source if isinstance(source, str) else None
+    return sha256_source(path) if path and path.exists() else None
 
 
 def unused(modality: str | None, problem: str | None) -> frozenset[str]:

@@ -38,8 +38,9 @@ def main(stage: Stage) -> None:
 
     folder = stage.out(str(FOLDER / prepared.ROWS)).parent
     prepared.save(folder, clean.rows, encoded.encode(encoder, examples), clean.labels)
-    sources = {"data.path": params.data.path} | ({"data.test": params.data.test} if params.data.test else {})
-    record = card.record(clean, {name: sha256_source(stage.root / path) for name, path in sources.items()})
+    data = params.data
+    sources = {"data.path": data.path, "data.test": data.test, "data.feedback": data.feedback}
+    record = card.record(clean, {name: sha256_source(stage.root / path) for name, path in sources.items() if path})
     record["threads"] = params.resources.threads
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,35 +78,48 @@ def load(root: Path, params: Params) -> Clean:
         InputError: what `read` refuses, fewer than two labels left, more than `data.max_labels`,
             or a split without rows.
     """
-    data = params.data
+    data, raws = params.data, _read_all(root, params)
+    own_test = data.test is not None or "test" in raws[data.path].splits
     # The test file first: of two copies the first keeps its place.
     sources: list[tuple[str, Split | None]] = [(data.test, "test")] if data.test is not None else []
-    found: list[tuple[str, RawRows, Split | None]] = []
-    faults: list[str] = []
+    rows: list[Row] = []
+    quarantined: list[Quarantined] = []
     for path, fixed in [*sources, (data.path, None)]:
+        kept, out = _checked(root, path, raws[path], fixed, own_test, params)
+        rows, quarantined = rows + kept, quarantined + out
+    rows, duplicates = _without_duplicates(rows, own_test)
+    quarantined += duplicates
+    if data.feedback is not None:
+        # Divided by hash even beside a test set of the source's own: nothing else could judge what it brings.
+        later, out = _checked(root, data.feedback, raws[data.feedback], None, False, params)
+        later, known = _without_known(later, rows)
+        later, duplicates = _without_duplicates(later, False)
+        rows, quarantined = rows + later, quarantined + out + known + duplicates
+    rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
+    quarantined += rare
+    labels = sorted({row.label for row in rows})
+    order = [Path(path).name for path in (data.path, data.feedback, data.test) if path is not None]
+    rows.sort(key=lambda row: (order.index(row.file), row.number))
+    _refuse_unusable(rows, labels, quarantined, data)
+    return Clean(rows, quarantined, labels, sum(raw.left_out for raw in raws.values()))
+
+
+def _read_all(root: Path, params: Params) -> dict[str, RawRows]:
+    """Path -> rows of each source; `where` selects among those of the user alone."""
+    data = params.data
+    found: dict[str, RawRows] = {}
+    faults: list[str] = []
+    for path in (data.test, data.path, data.feedback):
+        if path is None:
+            continue
         try:
             _refuse_other_kind(root / path, params)
-            found.append((path, read(root / path, data), fixed))
+            found[path] = read(root / path, data.model_copy(update={"where": {}}) if path == data.feedback else data)
         except InputError as error:
             faults += error.sentences
     if faults:
         raise InputError(faults)
-    own_test = any(fixed or "test" in raw.splits for _, raw, fixed in found)
-    rows: list[Row] = []
-    quarantined: list[Quarantined] = []
-    for path, raw, fixed in found:
-        for one in _checked(root, path, raw, fixed, own_test, params):
-            if isinstance(one, Row):
-                rows.append(one)
-            else:
-                quarantined.append(one)
-    rows, duplicates = _without_duplicates(rows, own_test)
-    rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
-    labels = sorted({row.label for row in rows})
-    rows.sort(key=lambda row: (row.split == "test" and data.test is not None, row.number))
-    quarantined += duplicates + rare
-    _refuse_unusable(rows, labels, quarantined, data)
-    return Clean(rows, quarantined, labels, sum(raw.left_out for _, raw, _ in found))
+    return found
 
 
 def _refuse_other_kind(path: Path, params: Params) -> None:
@@ -126,8 +139,10 @@ def _refuse_other_kind(path: Path, params: Params) -> None:
 
 def _checked(
     root: Path, path: str, raw: RawRows, fixed: Split | None, own_test: bool, params: Params
-) -> Iterator[Row | Quarantined]:
+) -> tuple[list[Row], list[Quarantined]]:
     data, name = params.data, Path(path).name
+    rows: list[Row] = []
+    quarantined: list[Quarantined] = []
     source = modalities.part(params.project.modality, "source")
     own_validation = "validation" in raw.splits
     cells = [_from_root(path, cell) if source.FILES and cell else cell for cell in raw.inputs]
@@ -138,14 +153,15 @@ def _checked(
         if said == "test" and data.test and not fixed:
             reason = reason or "test row of a source whose test set data.test names"
         if reason or seen is None or cell is None or label is None:
-            yield Quarantined(name, number, reason or "empty example", cell, label)
+            quarantined.append(Quarantined(name, number, reason or "empty example", cell, label))
             continue
         split = fixed or said
         if split in (None, "train"):
             test_share = 0 if own_test else data.test_share
             split = place(seen.id, test_share, 0 if own_validation else data.validation_share)
         assert split is not None
-        yield Row(seen.id, name, number, cell, label, split, seen.size)
+        rows.append(Row(seen.id, name, number, cell, label, split, seen.size))
+    return rows, quarantined
 
 
 def _from_root(path: str, cell: str) -> str:
@@ -173,6 +189,20 @@ def _without_duplicates(rows: list[Row], own_test: bool) -> tuple[list[Row], lis
         return None if row is first else f"duplicate of row {first.number} of {first.file}"
 
     return _partition(rows, reason)
+
+
+def _without_known(later: list[Row], rows: list[Row]) -> tuple[list[Row], list[Quarantined]]:
+    """Rows that came later and are there already: those that are there stay as they are."""
+    known = {row.id: row for row in rows}
+
+    def reason(row: Row) -> str | None:
+        if (first := known.get(row.id)) is None:
+            return None
+        if first.label != row.label:
+            return f"same example under another label than row {first.number} of {first.file}"
+        return f"duplicate of row {first.number} of {first.file}"
+
+    return _partition(later, reason)
 
 
 def _without_rare_labels(rows: list[Row], minimum: int) -> tuple[list[Row], list[Quarantined]]:

@@ -142,16 +142,21 @@ def test_import_name_and_distribution_name_may_differ() -> None:
     assert fingerprint._version("no_such_library_here") is None
 
 
-def test_hash_of_the_test_set_appears_when_one_is_named(tmp_path: Path) -> None:
-    (tmp_path / "test.csv").write_text("text,label\nx,a\n")
+@pytest.mark.parametrize("leaf", ["test", "feedback"])
+def test_hash_of_an_optional_source_appears_when_one_is_named(tmp_path: Path, leaf: str) -> None:
     dvc = {"stages": {"code": {"cmd": "x"}, "selection": {"cmd": STAGES["selection"]}}}
-    without = fingerprint.code_yaml(dvc, {"data": {"test": None}}, tmp_path)
-    assert set(without) == {"selection", "test_data", "models"} and without["test_data"] is None
-    named = fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"]
+
+    def found(name: str | None) -> dict[str, Any]:
+        return fingerprint.code_yaml(dvc, {"data": {leaf: name}}, tmp_path)
+
+    (tmp_path / "rows.csv").write_text("text,label\nx,a\n")
+    assert set(found(None)) == {"selection", "test_data", "feedback_data", "models"}
+    assert found(None)[f"{leaf}_data"] is None
+    named = found("rows.csv")[f"{leaf}_data"]
     assert isinstance(named, str) and len(named) == 64
-    (tmp_path / "test.csv").write_text("text,label\ny,a\n")
-    assert fingerprint.code_yaml(dvc, {"data": {"test": "test.csv"}}, tmp_path)["test_data"] != named
-    assert fingerprint.code_yaml(dvc, {"data": {"test": "gone.csv"}}, tmp_path)["test_data"] is None
+    (tmp_path / "rows.csv").write_text("text,label\ny,a\n")
+    assert found("rows.csv")[f"{leaf}_data"] != named
+    assert found("gone.csv")[f"{leaf}_data"] is None
 
 
 @pytest.fixture
@@ -208,4 +213,4 @@ def test_write_is_the_same_twice(tmp_path: Path) -> None:
     fingerprint.write(tmp_path)
     assert (tmp_path / "code.yaml").read_bytes() == first
     stages = yaml.safe_load((HOUSE / "dvc.yaml").read_text())["stages"]
-    assert set(yaml.safe_load(first)) == {*stages, "test_data", "models"} - {"code"}
+    assert set(yaml.safe_load(first)) == {*stages, "test_data", "feedback_data", "models"} - {"code"}

@@ -123,6 +123,49 @@ def test_an_own_test_set_keeps_its_rows_and_training_copies_leave(tmp_path: Path
     assert [row.file for row in found.rows[-3:]] == ["own.csv"] * 3
 
 
+def with_feedback(folder: Path, later: Pairs, test: Pairs | None = None, **changes: Any) -> Clean:
+    with (folder / "feedback.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *later])
+    return loaded(folder, usable(), test, feedback="feedback.csv", **changes)
+
+
+def test_rows_that_came_later_are_divided_by_hash_and_move_none_of_the_old(tmp_path: Path) -> None:
+    own = [("only here", "b"), ("here too", "a")]
+    before = {row.id: row.split for row in loaded(tmp_path, usable(), own).rows}
+    later = [(text, "a") for text in (TRAIN[8], VALIDATION[8], TEST[8])]
+    found = with_feedback(tmp_path, later, own)
+    assert {row.id: row.split for row in found.rows if row.file != "feedback.csv"} == before
+    assert [row.split for row in found.rows if row.file == "feedback.csv"] == ["train", "validation", "test"]
+    assert [row.file for row in found.rows] == ["rows.csv"] * 10 + ["feedback.csv"] * 3 + ["own.csv"] * 2
+
+
+def test_of_a_row_that_came_again_the_old_one_stays(tmp_path: Path) -> None:
+    later = [(TRAIN[0], "a"), (TEST[0], "b"), (TRAIN[8], "a"), (TRAIN[8], "a")]
+    found = with_feedback(tmp_path, later)
+    assert [row.number for row in found.rows if row.file == "rows.csv"] == list(range(1, 11))
+    assert [row.number for row in found.rows if row.file == "feedback.csv"] == [3]
+    assert reasons(found) == {
+        1: "duplicate of row 1 of rows.csv",
+        2: "same example under another label than row 9 of rows.csv",
+        4: "duplicate of row 3 of feedback.csv",
+    }
+
+
+def test_where_selects_among_the_sources_rows_alone(tmp_path: Path) -> None:
+    later = [(TRAIN[8], "a"), (TRAIN[9], "b"), (TRAIN[10], "b")]
+    found = with_feedback(tmp_path, later, where={"label": "a"})
+    assert {row.label for row in found.rows if row.file == "rows.csv"} == {"a"}
+    assert [row.label for row in found.rows if row.file == "feedback.csv"] == ["a", "b", "b"]
+
+
+def test_faults_of_all_sources_are_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("")
+    (tmp_path / "feedback.csv").write_text("text,label\n")
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, params(data__path="rows.csv", data__feedback="feedback.csv", data__test=None))
+    assert [sentence.split()[0] for sentence in caught.value.sentences] == ["rows.csv", "feedback.csv"]
+
+
 def test_fewer_than_two_labels_are_refused(tmp_path: Path) -> None:
     sentence = refusal(tmp_path, [(text, "a") for text in TRAIN])
     assert sentence.startswith("rows.csv: 1 label left with at least 2 rows, two are needed: check data.label_column")
