@@ -1,0 +1,134 @@
+"""A new model against the one that is live, on the same rows, and which of them answers from now on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks import metrics, modalities
+from tasks.metrics import Estimate, Judged, Resamples
+from tasks.params import Params
+from tasks.rows.clean import load
+from tasks.runtime import Runtime
+
+# Rows that the live model's data had already, and those that came later; neither model was trained on any of them.
+GROUPS = ("all", "before", "later")
+
+
+def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
+    """Compare two bundles on the test rows of a project, as `challenge` does.
+
+    Args:
+        root: the project's folder.
+        params: of the project.
+        champion: bundle of the live model.
+        challenger: bundle of the new one.
+
+    Raises:
+        InputError: what reading the rows or loading a bundle refuses.
+    """
+    source = modalities.part(params.project.modality, "source")
+    rows = load(root, params).of("test")
+    models = [Runtime.load(folder, params.resources.threads) for folder in (champion, challenger)]
+    labels = [row.label for row in rows]
+    known = sorted({*labels, *(label for model in models for label in model.manifest.labels)})
+    first, second = (
+        judged(labels, model.predict_usable(source.read(row.input, root) for row in rows), known) for model in models
+    )
+    later = np.array([params.data.feedback is not None and row.file == Path(params.data.feedback).name for row in rows])
+    settings, seed = params.receipt, params.project.seed
+    return challenge(first, second, later, settings.metric, lambda count: Resamples(count, settings.resamples, seed))
+
+
+def judged(labels: Sequence[str], answers: Sequence[Any | None], known: Sequence[str]) -> Judged:
+    """Answers to N rows, judged over all labels that either model knows, and one more for rows without an answer.
+
+    Args:
+        labels: (N,) right labels.
+        answers: (N,) answers with `prediction` and `probability`; None where there was none.
+        known: K labels of both models and of the rows.
+    """
+    place = {label: k for k, label in enumerate(known)}
+    shares = np.zeros((len(labels), len(known) + 1))
+    for row, answer in zip(shares, answers, strict=True):
+        if answer is None:
+            row[-1] = 1.0
+        else:
+            # Of the other labels nothing is known but their sum.
+            row[:-1] = (1 - answer.probability) / max(len(known) - 1, 1)
+            row[place[answer.prediction]] = answer.probability
+    return metrics.judge(np.array([place[label] for label in labels]), shares)
+
+
+def challenge(
+    champion: Judged, challenger: Judged, later: np.ndarray, metric: str, resamples: Callable[[int], Resamples]
+) -> dict[str, Any]:
+    """Compare two models and decide.
+
+    Args:
+        champion: the live model's answers to N rows.
+        challenger: the new model's, to the same rows in the same order.
+        later: (N,) booleans, the rows that came after the champion.
+        metric: a row of `metrics.METRICS`.
+        resamples: count of rows -> draws of them.
+
+    Returns:
+        promote, sentence, and per group of rows: rows, champion, challenger, difference with its interval; None for a group
+        without rows.
+    """
+    masks = dict(zip(GROUPS, (np.ones_like(later), ~later, later), strict=True))
+    found: dict[str, Any] = {}
+    differences: dict[str, Estimate] = {}
+    for name, mask in masks.items():
+        rows = np.flatnonzero(mask)
+        if not len(rows):
+            found[name] = None
+            continue
+        first, second = champion.take(rows), challenger.take(rows)
+        differences[name] = metrics.paired_difference(metric, second, first, resamples(len(rows)))
+        score = metrics.METRICS[metric]
+        found[name] = {
+            "rows": len(rows),
+            "champion": round(score(first), 6),
+            "challenger": round(score(second), 6),
+            "difference": differences[name].record(),
+        }
+    promote, reason = decide(differences)
+    return {"metric": metric, "promote": promote, "sentence": f"{reason} {_figures(metric, found)}", "groups": found}
+
+
+def decide(differences: dict[str, Estimate]) -> tuple[bool, str]:
+    """Whether the challenger takes over, and why.
+
+    It must be better at 95 % on all rows or on those that came later, and not be worse at 95 % on those from before.
+    """
+    before = differences.get("before")
+    if before is not None and _below(before):
+        return False, "Kept the champion: the new model is worse on the rows from before."
+    for name, words in (("all", "on all rows"), ("later", "on the rows that came later")):
+        if name in differences and _above(differences[name]):
+            return True, f"Promoted the new model: it is better {words}, and not worse on those from before."
+    return False, "Kept the champion: the new model is not better at 95 %."
+
+
+def _above(difference: Estimate) -> bool:
+    return difference.low is not None and difference.low > 0
+
+
+def _below(difference: Estimate) -> bool:
+    return difference.high is not None and difference.high < 0
+
+
+def _figures(metric: str, found: dict[str, Any]) -> str:
+    words = {"all": "all rows", "before": "rows from before", "later": "rows that came later"}
+    parts = [
+        f"{words[name]} ({one['rows']}): {100 * one['champion']:.1f} % before, {100 * one['challenger']:.1f} % now, "
+        f"{100 * one['difference']['value']:+.1f} points [{100 * one['difference']['low']:+.1f}, "
+        f"{100 * one['difference']['high']:+.1f}]"
+        for name, one in found.items()
+        if one
+    ]
+    return f"In {metric}, {'; '.join(parts)}."
