@@ -19,6 +19,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "body_mb": (1, 1024),
     "stop_seconds": (1, 3600),
     "listen_port": (0, 65535),
+    "log_seconds": (0.01, 3600),
+    "log_rows": (1, 10_000_000),
+    "log_hours": (1, 100_000),
+    "log_inputs": (0, 1),
 }
 
 
@@ -39,6 +43,12 @@ class Settings:
         stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
         listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
         listen_port: TCP port, 0 to 65535; 0 takes a free one.
+        log_folder: of the prediction log, counted from the folder of releases; empty for no log.
+        log_seconds: between two writes of the log, 0.01 to 3600; what a kill may cost.
+        log_rows: rows an hour that are logged, 1 to 10000000; the rest of the hour is dropped and counted. An input
+            that is kept counts one more for every thousand characters.
+        log_hours: hours whose files are kept, 1 to 100000, the current one among them.
+        log_inputs: 1 to log the texts too, 0 for none; files are never logged.
 
     Raises:
         InputError: a value out of its range.
@@ -52,6 +62,11 @@ class Settings:
     stop_seconds: int = 30
     listen_host: str = "127.0.0.1"
     listen_port: int = 8000
+    log_folder: str = "predictions"
+    log_seconds: float = 5.0
+    log_rows: int = 50_000
+    log_hours: int = 168
+    log_inputs: int = 0
 
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():

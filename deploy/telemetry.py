@@ -36,6 +36,15 @@ class Metrics:
         self.queue_rows = Gauge("graft_queue_rows", "Rows that wait.", registry=self.registry)
         self.predictions = Counter("graft_predictions", "Answers by label.", ["label"], registry=self.registry)
         self.bundle = Info("graft_bundle", "The bundle that answers.", registry=self.registry)
+        self.refused = Gauge(
+            "graft_release_refused", "1 while the alias names a release that cannot be loaded.", registry=self.registry
+        )
+        self.log_dropped = Counter(
+            "graft_log_dropped_rows", "Rows that the prediction log had no room for.", registry=self.registry
+        )
+        self.log_refused = Counter(
+            "graft_log_refused_writes", "Writes of the prediction log that failed.", registry=self.registry
+        )
 
 
 class RequestLog:
