@@ -5,6 +5,7 @@ releases/
 ├── aliases/champion        the version that answers
 ├── aliases/.champion.move  a move that has begun: its history record, until that stands in the history
 ├── history.jsonl           one record per move
+├── predictions/            what servers answered, by the hour
 └── .lock                   held while anything is changed
 """
 
@@ -123,7 +124,7 @@ class Releases:
         return written + [record for record in begun if record not in written]
 
     def promote(self, version: str, reason: str, context: Record, alias: str = CHAMPION) -> Move:
-        """Let an alias name a release; servers that run keep the one they loaded.
+        """Let an alias name a release; servers of the alias take it over within seconds, without losing a request.
 
         Args:
             version: of a release that was added.

@@ -60,7 +60,7 @@ def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None 
 
     Args:
         releases: folder of releases.
-        alias: an alias or a version; read once, when the application starts.
+        alias: an alias, whose moves the application follows within seconds, or a version, which it keeps.
         settings: of the server; from the environment if not given.
     """
     settings = settings or Settings.from_environment()
@@ -89,7 +89,7 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings) -> None:
         """Answer 1 to 64 texts, or files where the release answers files."""
         examples = await examples_of(request, answering.runtime(), settings.body_mb)
         request.state.line["rows"] = len(examples)
-        answers = await answering.answer(examples)
+        answers = await answering.answer(request.state.line["request_id"], examples)
         request.state.line["version"] = answers["version"]
         return JSONResponse(answers)
 

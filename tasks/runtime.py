@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tasks import modalities, problems
+from tasks import drift, modalities, problems
 from tasks.errors import CrashError, InputError
 from tasks.manifest import MANIFEST, Manifest, check_bundle, fault
 from tasks.modalities.contract import Arrays, Encoder, Example
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["MANIFEST", "Example", "Manifest", "Predictions", "Runtime", "check_bundle", "length_batches"]
 
 OUTPUTS = ("logits", "pooled")
+DRIFT = "drift.npz"
 BATCH_ROWS = 32
 PORTION_ROWS = 256
 # Attention needs memory for rows x length² numbers; 2**19 keeps a MiniLM at 512 tokens under 400 MB resident.
@@ -49,10 +50,17 @@ class Runtime:
         manifest: of the bundle.
         encoder: of the bundle's modality.
         session: ONNX Runtime session of the bundle's model.
+        reference: for drift, if the bundle has one.
     """
 
-    def __init__(self, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
-        self.manifest, self._encoder, self._session = manifest, encoder, session
+    def __init__(
+        self,
+        manifest: Manifest,
+        encoder: Encoder,
+        session: ort.InferenceSession,
+        reference: drift.Reference | None = None,
+    ) -> None:
+        self.manifest, self._encoder, self._session, self._reference = manifest, encoder, session, reference
         self._answer = problems.part(manifest.problem, "answer")
         self._source = modalities.part(manifest.modality, "source")
 
@@ -66,7 +74,8 @@ class Runtime:
             version: what it must be, 12 hex digits; any if None.
 
         Raises:
-            InputError: what `check_bundle` refuses, an encoder or a graph that cannot be loaded or does not fit.
+            InputError: what `check_bundle` refuses, a drift reference that cannot be loaded, an encoder or a graph that
+                cannot be loaded or does not fit.
         """
         manifest = check_bundle(folder, version)
         try:
@@ -75,7 +84,7 @@ class Runtime:
             raise fault(folder, f"its encoder cannot be loaded ({type(error).__name__})") from None
         session = _session(folder, manifest, threads)
         _check_graph(folder, manifest, encoder, session)
-        return cls(manifest, encoder, session)
+        return cls(manifest, encoder, session, _reference(folder, manifest))
 
     @property
     def version(self) -> str:
@@ -149,6 +158,10 @@ class Runtime:
         outputs = self._session.run(list(OUTPUTS), self._encoder.collate(encoded))
         return [np.asarray(output, dtype=np.float32) for output in outputs]
 
+    def projected(self, pooled: np.ndarray) -> np.ndarray:
+        """Pooled features (N, F) -> what drift compares of them (N, P) float32; P is 0 without a reference."""
+        return self._reference.project(pooled) if self._reference else np.empty((len(pooled), 0), np.float32)
+
     def answers(self, logits: np.ndarray) -> list[Any]:
         """Logits (N, K) -> one answer per row.
 
@@ -214,6 +227,15 @@ def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSes
         return ort.InferenceSession(str(folder / manifest.model), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no other base
         raise fault(folder, f"ONNX Runtime cannot load {manifest.model} ({type(error).__name__})") from None
+
+
+def _reference(folder: Path, manifest: Manifest) -> drift.Reference | None:
+    if DRIFT not in manifest.files:
+        return None
+    try:
+        return drift.load(folder / DRIFT)
+    except Exception as error:  # zip, numpy and missing arrays each raise their own
+        raise fault(folder, f"its {DRIFT} cannot be loaded ({type(error).__name__})") from None
 
 
 def _check_graph(folder: Path, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:

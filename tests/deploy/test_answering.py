@@ -1,0 +1,320 @@
+"""A running server follows its alias: no request is lost, and each answer is that of the version it names.
+
+The other release answers "good" with bad and "bad" with good, so that an answer shows who gave it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from deploy import answering
+from deploy.predictions import read
+from deploy.releases import Releases
+from tasks.runtime import Runtime
+from tests.bundles import HEAD, tiny_bundle, tiny_image_bundle
+from tests.serving import run
+
+OPPOSITE = {"good": "bad", "bad": "good"}
+
+
+class Two:
+    """Releases of which the champion is `first`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.releases = Releases(folder / "releases")
+        self.first = self.releases.add(tiny_bundle(folder / "first"))
+        self.second = self.releases.add(tiny_bundle(folder / "second", head=HEAD[::-1]))
+        self.promote(self.first)
+
+    def promote(self, version: str) -> None:
+        self.releases.promote(version, "test", {})
+
+    def run(self, test: Any, **settings: Any) -> None:
+        run(self.releases.folder, test, **settings)
+
+    def answer(self, version: str, word: str) -> str:
+        return word if version == self.first else OPPOSITE[word]
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
+    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.005)
+    return Two(tmp_path)
+
+
+async def until_served(client: httpx.AsyncClient, version: str) -> None:
+    while (await client.get("/readyz")).json() != {"version": version}:
+        await asyncio.sleep(0.005)
+
+
+async def until_metric(client: httpx.AsyncClient, line: str) -> None:
+    while line not in (await client.get("/metrics")).text.splitlines():
+        await asyncio.sleep(0.005)
+
+
+class Held:
+    """Replaces a method by one that waits for `go` where `held` is true."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
+        self.held, self.begun, self.go = False, threading.Event(), threading.Event()
+        method = getattr(owner, name)
+
+        def waits(*args: Any, **kwargs: Any) -> Any:
+            if self.held:
+                self.begun.set()
+                assert self.go.wait(timeout=30)
+            return method(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, waits)
+
+    async def until_begun(self) -> None:
+        while not self.begun.is_set():
+            await asyncio.sleep(0.001)
+
+
+def test_moves_under_load_lose_no_request(two: Two) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        served: list[str] = []
+        stop = asyncio.Event()
+
+        async def ask(word: str) -> None:
+            while not stop.is_set():
+                answer = await client.post("/predict", json={"inputs": [word] * 3})
+                assert answer.status_code == 200, answer.text
+                version = answer.json()["version"]
+                assert {p["prediction"] for p in answer.json()["predictions"]} == {two.answer(version, word)}
+                served.append(version)
+
+        clients = [asyncio.create_task(ask(word)) for word in ("good", "bad") * 4]
+        for version in (two.second, two.first) * 3:
+            await asyncio.to_thread(two.promote, version)
+            await until_served(client, version)
+            asked = len(served)
+            while len(served) < asked + 16:
+                await asyncio.sleep(0.001)
+        stop.set()
+        await asyncio.gather(*clients)
+        assert {*served} == {two.first, two.second}
+
+    two.run(test)
+
+
+def test_a_request_in_the_forward_pass_is_answered_by_the_release_that_took_it(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = Held(monkeypatch, Runtime, "run")
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        forward.held = True
+        running = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
+        await forward.until_begun()
+        waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
+        await until_metric(client, "graft_queue_rows 1.0")
+        two.promote(two.second)
+        await until_served(client, two.second)
+        forward.held = False
+        new = await client.post("/predict", json={"inputs": ["good"]})
+        forward.go.set()
+        answers = [(await running).json(), (await waits).json(), new.json()]
+        assert [answer["version"] for answer in answers] == [two.first, two.first, two.second]
+        assert [answer["predictions"][0]["prediction"] for answer in answers] == ["good", "bad", "bad"]
+
+    two.run(test)
+
+
+def test_a_request_that_was_encoded_for_a_release_that_is_gone_goes_to_the_new_one(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = Held(monkeypatch, Runtime, "encode")
+
+    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
+        batcher = app.state.answering._loaded[1]
+        encode.held = True
+        texts = ["good " * 30] * 10
+        assert sum(map(len, texts)) > answering.ENCODED_AT_ONCE
+        held = asyncio.create_task(client.post("/predict", json={"inputs": texts}))
+        await encode.until_begun()
+        two.promote(two.second)
+        await until_served(client, two.second)
+        while not batcher._worker.done():
+            await asyncio.sleep(0.001)
+        encode.held = False
+        encode.go.set()
+        answer = await held
+        assert answer.status_code == 200 and answer.json()["version"] == two.second
+        assert {p["prediction"] for p in answer.json()["predictions"]} == {"bad"}
+
+    two.run(test)
+
+
+def test_metrics_log_and_memory_know_the_new_release_alone(two: Two) -> None:
+    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
+        await client.post("/predict", json={"inputs": ["good"]})
+        old = [weakref.ref(part) for part in app.state.answering._loaded]
+        two.promote(two.second)
+        await until_served(client, two.second)
+        while any(part() for part in old):
+            await asyncio.sleep(0.001)
+            gc.collect()
+        await client.post("/predict", json={"inputs": ["good"]})
+        bundles = [line for line in (await client.get("/metrics")).text.splitlines() if "graft_bundle_info{" in line]
+        assert len(bundles) == 1 and f'version="{two.second}"' in bundles[0]
+
+    two.run(test)
+    rows = [row for _, table in read(two.releases.folder / "predictions") for row in table.to_pylist()]
+    assert {row["version"]: row["prediction"] for row in rows} == {two.first: "good", two.second: "bad"}
+
+
+def test_a_damaged_release_leaves_the_old_one_answering_until_it_is_restored(
+    two: Two, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    card = two.releases.path_of(two.second) / "card.md"
+    content = card.read_bytes()
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        two.promote(two.second)
+        card.unlink()
+        (two.releases.folder / "aliases/champion").write_text(two.second)
+        await until_metric(client, "graft_release_refused 1.0")
+        answer = await client.post("/predict", json={"inputs": ["good"]})
+        assert answer.status_code == 200 and answer.json()["version"] == two.first
+        assert (await client.get("/readyz")).json() == {"version": two.first}
+        two.promote(two.first)
+        await until_metric(client, "graft_release_refused 0.0")
+        (two.releases.folder / "aliases/champion").write_text(two.second)
+        await until_metric(client, "graft_release_refused 1.0")
+        monkeypatch.setattr(answering, "RETRY_SECONDS", 0)  # the minute is over
+        card.write_bytes(content)
+        await until_served(client, two.second)
+        await until_metric(client, "graft_release_refused 0.0")
+
+    two.promote(two.first)
+    with caplog.at_level(logging.INFO):
+        two.run(test)
+    refused = [record.fields for record in caplog.records if record.getMessage() == "release refused"]  # type: ignore[attr-defined]
+    assert [line["version"] for line in refused] == [two.second] * 2, "one line each time the alias came to name it"
+    assert all("card.md" in line["reason"] and line["reason"].endswith(".") for line in refused)
+
+
+@pytest.mark.parametrize("alias", [None, "no version", "0123456789ab"])
+def test_an_alias_that_names_nothing_changes_nothing(two: Two, alias: str | None, monkeypatch: Any) -> None:
+    path, looks = two.releases.folder / "aliases/champion", 0
+    current = Releases.current
+
+    def counted(self: Releases, name: str = "champion") -> str | None:
+        nonlocal looks
+        looks += 1
+        return current(self, name)
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        path.unlink()
+        if alias:
+            path.write_text(alias)
+        before = looks
+        while looks < before + 3:
+            await asyncio.sleep(0.001)
+        assert (await client.post("/predict", json={"inputs": ["good"]})).json()["version"] == two.first
+        path.write_text(two.second)
+        await until_served(client, two.second)
+
+    monkeypatch.setattr(Releases, "current", counted)
+    two.run(test)
+
+
+def test_a_server_of_a_version_never_moves(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr(Releases, "current", lambda *name: looked.append(name))
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        assert (await client.get("/readyz")).json() == {"version": two.second}
+
+    two.run(test, alias=two.second)
+    assert looked == [], "a follower looks at once, and closing waits for it"
+
+
+def test_a_server_that_stops_while_a_release_is_loaded_answers_what_it_took(
+    two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, forward = Held(monkeypatch, Runtime, "load"), Held(monkeypatch, Runtime, "run")
+
+    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
+        load.held = forward.held = True
+        begun = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
+        await forward.until_begun()
+        two.promote(two.second)
+        await load.until_begun()
+        closing = asyncio.create_task(app.state.answering.close())
+        await asyncio.sleep(0)
+        load.go.set()
+        forward.go.set()
+        await closing
+        assert (await begun).json()["version"] == two.first
+
+    two.run(test)
+
+
+@pytest.mark.parametrize(("told", "kept"), [(0, [None, None]), (1, ["good", "bad good"])])
+def test_answers_are_logged_and_texts_only_when_told(two: Two, told: int, kept: list[str | None]) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        await client.post("/predict", json={"inputs": ["good", "bad good"]}, headers={"x-request-id": "r-1"})
+        await client.post("/predict", json={"inputs": ["secret", ""]})
+
+    two.run(test, log_inputs=told)
+    [(_, table)] = read(two.releases.folder / "predictions")
+    rows = table.to_pylist()
+    assert [row["input"] for row in rows] == kept, "and a refused request is not answered, so not logged"
+    assert [(row["request_id"], row["row"], row["version"]) for row in rows] == [
+        ("r-1", place, two.first) for place in (0, 1)
+    ]
+    assert [row["prediction"] for row in rows] == ["good", "good"]
+    assert [row["projection"] for row in rows] == [[1.0, 0.0], [0.5, 0.5]]
+    assert rows[1]["probability"] == 0.5
+
+
+def test_files_are_never_logged(tmp_path: Path) -> None:
+    releases = Releases(tmp_path / "releases")
+    releases.promote(releases.add(tiny_image_bundle(tmp_path / "bundle")), "test", {})
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        assert (await client.post("/predict", json={"inputs": [pixel]})).status_code == 200
+
+    run(releases.folder, test, log_inputs=1)
+    [(_, table)] = read(releases.folder / "predictions")
+    [row] = table.to_pylist()
+    assert (row["prediction"], row["input"], row["projection"]) == ("dark", None, None)
+
+
+def test_the_log_can_be_elsewhere_or_off_and_is_no_release(two: Two, tmp_path: Path) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
+
+    two.run(test, log_folder="")
+    assert not (two.releases.folder / "predictions").exists()
+    two.run(test, log_folder=str(tmp_path / "elsewhere"))
+    assert not (two.releases.folder / "predictions").exists() and len(list(read(tmp_path / "elsewhere"))) == 1
+    two.run(test)
+    assert len(list(read(two.releases.folder / "predictions"))) == 1
+    assert two.releases.versions() == sorted([two.first, two.second])
+
+
+def test_a_log_that_cannot_be_written_costs_no_request(two: Two) -> None:
+    (two.releases.folder / "predictions").write_text("in the way")
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        await until_metric(client, "graft_log_refused_writes_total 0.0")
+        assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
+        while "graft_log_refused_writes_total 0.0" in (await client.get("/metrics")).text:
+            assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
+
+    two.run(test, log_seconds=0.01)
