@@ -76,7 +76,7 @@ def challenge(
         resamples: count of rows -> draws of them.
 
     Returns:
-        promote, sentence, and per group of rows: rows, champion, challenger, difference with its interval; None for a group
+        promote, sentence, and per group its rows, champion, challenger, difference with its interval; None for a group
         without rows.
     """
     masks = dict(zip(GROUPS, (np.ones_like(later), ~later, later), strict=True))

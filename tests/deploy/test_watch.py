@@ -1,0 +1,138 @@
+"""Windows of the prediction log: each answer is judged once, by the reference of the release that gave it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy import predictions
+from deploy.releases import Releases
+from deploy.watch import MOST_WINDOWS, Look, Watch, markdown, sentence
+from tasks.problems.classification.answer import Answer
+from tests.bundles import tiny_bundle
+from tests.releasing import refused
+
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class House:
+    """A folder of releases with a champion, and a log of what it answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.releases, self.log = folder, Releases(folder / "releases"), folder / "log"
+        self.state = folder / "watch.json"
+        self.version = self.releases.add(tiny_bundle(folder / "bundle"))
+        self.releases.promote(self.version, "test", {})
+        self.clock = NOON
+        self.paths: dict[str, tuple[Path, list[predictions.Request]]] = {}
+
+    def answer(self, count: int, good: float = 0.5, version: str | None = None, file: str = "a") -> None:
+        """So many answers, this share of them good; the reference of the tiny bundle has half."""
+        version = version or self.version
+        for i in range(count):
+            is_good = int(i * good) != int((i + 1) * good)
+            self.clock += timedelta(seconds=1)
+            request = predictions.Request(
+                self.clock, f"r{i}", version, [Answer("good" if is_good else "bad", 0.982)],
+                np.eye(2, dtype=np.float32)[[0 if is_good else 1]], None,
+            )  # fmt: skip
+            path, requests = self.paths.setdefault(file, (predictions.new_path(self.log, "2026-11-24T12"), []))
+            requests.append(request)
+        predictions.write(path, predictions.table_of(requests))
+
+    def look(self, remember: bool = True) -> Look:
+        watch = Watch(self.releases.folder, self.log, self.state)
+        found = watch.look()
+        if remember:
+            watch.remember()
+        return found
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def test_every_answer_is_judged_once_in_windows_of_the_references_size(house: House) -> None:
+    house.answer(25)
+    first = house.look()
+    assert ([window.rows for window in first.windows], first.waiting, first.window_rows) == ([10, 10], 5, 10)
+    assert first.windows[0].since == "2026-11-24T12:00:01+00:00"
+    assert first.windows[1].until == "2026-11-24T12:00:20+00:00"
+    assert house.look().windows == []
+    house.answer(5)
+    (third,) = house.look().windows
+    assert third.since == "2026-11-24T12:00:21+00:00"
+
+
+def test_a_look_that_was_not_remembered_is_made_again(house: House) -> None:
+    house.answer(10)
+    assert len(house.look(remember=False).windows) == len(house.look().windows) == 1
+    assert house.look().windows == []
+
+
+def test_a_window_like_the_reference_is_quiet_and_another_is_an_alarm(house: House) -> None:
+    house.answer(10)
+    house.answer(10, good=1.0)
+    found = house.look()
+    assert [window.alarms for window in found.windows] == [[], ["features", "predictions"]]
+    assert [window.until for window in found.alarms] == ["2026-11-24T12:00:20+00:00"]
+    # All ten good against half: half of the predictions are elsewhere.
+    assert found.windows[1].distances["predictions"] == 0.5
+    assert sentence(found).startswith("Drift: 1 of 2 windows of 10 answers") and "features, predictions" in sentence(found)
+    assert "| 2026-11-24T12:00:20+00:00 |" in markdown(found)
+
+
+def test_files_of_several_servers_make_one_stream(house: House) -> None:
+    for _ in range(3):
+        house.answer(3, file="a")
+        house.answer(4, file="b")
+    found = house.look()
+    assert [(window.since[11:19], window.until[11:19]) for window in found.windows] == [
+        ("12:00:01", "12:00:10"), ("12:00:11", "12:00:20"),
+    ]  # fmt: skip
+    house.answer(9, file="a")
+    assert house.look().windows[0].since[11:19] == "12:00:21"
+
+
+def test_answers_of_another_release_are_left_to_it(house: House) -> None:
+    house.answer(10, good=1.0, version="0123456789ab", file="other")
+    house.answer(9)
+    assert (house.look().windows, house.look().waiting) == ([], 9)
+
+
+def test_after_a_promotion_the_new_release_is_watched(house: House) -> None:
+    house.answer(15)
+    assert house.look().waiting == 5
+    other = house.releases.add(tiny_bundle(house.folder / "other", project="other"))
+    house.releases.promote(other, "test", {})
+    house.answer(12, version=other, file="b")
+    found = house.look()
+    assert (found.version, len(found.windows), found.waiting) == (other, 1, 2)
+
+
+def test_of_a_great_many_windows_the_newest_are_judged(house: House) -> None:
+    house.answer(10 * (MOST_WINDOWS + 3) + 4)
+    found = house.look()
+    assert (len(found.windows), found.passed_over, found.waiting) == (MOST_WINDOWS, 30, 4)
+    assert house.look().windows == [] and "30 older answers" in sentence(found)
+
+
+def test_without_a_champion_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    with refused("There is no champion to watch"):
+        Watch(tmp_path / "releases", tmp_path / "log", tmp_path / "state.json").look()
+
+
+def test_without_answers_it_says_what_it_waits_for(house: House) -> None:
+    assert sentence(house.look()) == "Nothing to judge yet: 0 of the 10 answers of a window are there."
+
+
+def test_files_that_grew_too_old_are_forgotten(house: House) -> None:
+    house.answer(10)
+    house.look()
+    house.paths["a"][0].unlink()
+    house.look()
+    assert house.state.read_text() == "{}\n"
