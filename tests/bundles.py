@@ -33,7 +33,9 @@ INPUTS = ("input_ids", "attention_mask")
 REFERENCE = drift.Reference(
     projection=np.eye(2, dtype=np.float32),
     offset=np.zeros(2, dtype=np.float32),
-    rows=drift.Rows(np.tile(np.eye(2, dtype=np.float32), (10, 1)), np.tile([0, 1], 10), np.full(20, 0.982)),
+    rows=drift.Rows(
+        np.tile(np.eye(2, dtype=np.float32), (10, 1)), np.tile([0, 1], 10), np.full(20, 0.982, dtype=np.float32)
+    ),
     labels=2,
     window_rows=10,
     limits=np.array([0.2, 0.45, 0.5]),

@@ -82,7 +82,9 @@ def test_a_window_like_the_reference_is_quiet_and_another_is_an_alarm(house: Hou
     assert [window.until for window in found.alarms] == ["2026-11-24T12:00:20+00:00"]
     # All ten good against half: half of the predictions are elsewhere.
     assert found.windows[1].distances["predictions"] == 0.5
-    assert sentence(found).startswith("Drift: 1 of 2 windows of 10 answers") and "features, predictions" in sentence(found)
+    assert sentence(found).startswith("Drift: 1 of 2 windows of 10 answers") and "features, predictions" in sentence(
+        found
+    )
     assert "| 2026-11-24T12:00:20+00:00 |" in markdown(found)
 
 
