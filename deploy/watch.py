@@ -11,6 +11,7 @@ import numpy as np
 
 from deploy import predictions
 from deploy.releases import CHAMPION, Releases
+from deploy.settings import Settings
 from tasks import drift
 from tasks.artifacts import read_json, write_json
 from tasks.errors import InputError
@@ -124,6 +125,20 @@ class Watch:
             else:
                 self._seen[name] = before + table.num_rows
         return sorted(found, key=lambda one: one[2]["time"])
+
+
+def log_of(releases: Path) -> Path:
+    """Folder of the prediction log that the servers of these releases write.
+
+    Raises:
+        InputError: the environment turns the log off.
+    """
+    folder = Settings.from_environment().log_folder
+    if not folder:
+        raise InputError(
+            "The prediction log is off, since GRAFT_LOG_FOLDER is empty: unset it here and for the server."
+        )
+    return releases / folder
 
 
 def _judged(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -19,8 +20,17 @@ def transfer(project: str = ".") -> State[Any]:
     Args:
         project: the project's folder.
     """
+    return run_phases(Path(project)) or Completed(message="All four phases are up to date.")
+
+
+def run_phases(root: Path) -> State[Any] | None:
+    """Run the phases inside a flow; the state of the first that fails, as that flow's end, None if none does.
+
+    Args:
+        root: the project's folder.
+    """
     for phase in ORDER:
-        state = phase(project, return_state=True)
+        state = phase(str(root), return_state=True)
         if not state.is_completed():
             return phases.passed_on(state)
-    return Completed(message="All four phases are up to date.")
+    return None

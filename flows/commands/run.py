@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,36 +49,16 @@ def run(
 
 
 def _transfer(root: Path, follow_log: Callable[[], None]) -> None:
-    import os
+    from flows import embedded
 
-    # Without these, Prefect's start-up waits on telemetry that goes nowhere.
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    from prefect.client.orchestration import get_client
-
+    embedded.start()
     from flows.transfer import transfer
     from tasks.phases import error_of
 
-    with interrupts_held_back():
-        get_client(sync_client=True)  # starts the embedded server where no other is named
     follow_log()
     error = error_of(transfer(str(root), return_state=True))
     if error:
         raise error
-
-
-@contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Keep Ctrl-C from this process meanwhile, and for good from those it starts here.
-
-    On a terminal Ctrl-C reaches the whole group of processes. The embedded server must not die of it: the run tells it
-    how it ended, and would ask a dead one again for minutes.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run_text(record: dict[str, Any]) -> str:

@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from flows.commands import app
-from flows.commands.run import _run_text, interrupts_held_back
+from flows.commands.run import _run_text
+from flows.embedded import interrupts_held_back
 from tasks.artifacts import write_json
 from tests.factories import REPO
 

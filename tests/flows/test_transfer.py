@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_HOME, PREFECT_SERVER_ANALYTICS_ENABLED, temporary_settings
 from prefect.states import State, StateType
-from prefect.testing.utilities import prefect_test_harness
 from typer.testing import CliRunner
 
 from flows.commands import app
@@ -22,16 +20,7 @@ from tasks.errors import CrashError, GateError, GraftError, InputError, Interrup
 from tasks.reproduce import PHASES, Record
 from tests.factories import REPO
 
-
-@pytest.fixture(scope="module", autouse=True)
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A server and a home of its own, which report to nobody."""
-    home = tmp_path_factory.mktemp("prefect")
-    quiet = {PREFECT_HOME: home, PREFECT_SERVER_ANALYTICS_ENABLED: False}
-    with pytest.MonkeyPatch.context() as patch, temporary_settings(updates=quiet):
-        patch.setenv("DO_NOT_TRACK", "1")
-        with prefect_test_harness(server_startup_timeout=120):
-            yield
+pytestmark = pytest.mark.usefixtures("server")
 
 
 @dataclass

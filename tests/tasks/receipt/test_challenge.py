@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tasks.metrics import Estimate, Resamples
 from tasks.problems.classification.answer import Answer
-from tasks.receipt.challenge import challenge, decide, judged
+from tasks.receipt.challenge import between, challenge, decide, judged
+from tasks.rows.clean import load
+from tests.bundles import tiny_bundle
+from tests.factories import params
 
 LABELS = ["a", "b"]
 
@@ -72,3 +78,22 @@ def test_the_rule(
 def test_a_row_without_an_answer_is_wrong_and_a_label_that_one_model_lacks_can_be_right() -> None:
     found = judged(["a", "c", "b"], [None, Answer("c", 0.4), Answer("a", 0.5)], ["a", "b", "c"])
     assert found.predictions.tolist() == [3, 2, 0]
+
+
+def test_two_bundles_answer_the_test_rows_of_old_and_new_data(tmp_path: Path) -> None:
+    # Of the words only good and bad are known to the tiny bundles; the swapped one answers the opposite.
+    texts = [f"{'good' if i % 2 else 'bad'} {i}" for i in range(120)]
+    for name, chosen in (("rows.csv", texts[:60]), ("feedback.csv", texts[60:])):
+        with (tmp_path / name).open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *((text, text.split()[0]) for text in chosen)])
+    settings = params(data__path="rows.csv", data__feedback="feedback.csv", data__where={})
+    right = tiny_bundle(tmp_path / "right")
+    wrong = tiny_bundle(tmp_path / "wrong", head=np.array([[0, 4], [4, 0]], dtype=np.float32))
+    rows = load(tmp_path, settings).of("test")
+    found = between(tmp_path, settings, wrong, right)
+    assert found["promote"]
+    counts = {name: group["rows"] for name, group in found["groups"].items()}
+    later = sum(row.file == "feedback.csv" for row in rows)
+    assert counts == {"all": len(rows), "before": len(rows) - later, "later": later} and later > 0
+    assert (found["groups"]["later"]["champion"], found["groups"]["later"]["challenger"]) == (0, 1)
+    assert not between(tmp_path, settings, right, wrong)["promote"]

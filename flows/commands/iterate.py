@@ -1,0 +1,121 @@
+"""`graft monitor`, `feedback`, `retrain`: what happens to a model that is live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.commands import Json, command, show
+from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from tasks.params import Params
+
+REQUEST, PLACE = "request_id", "row"
+
+
+@command
+def monitor(root: Path, as_json: Json = False) -> None:
+    """Judge the answers that came since the last look; exit code 1 for drift."""
+    from deploy import watch
+    from flows import embedded
+    from flows.scheduling import server_of
+
+    url = server_of(root)
+    if url:
+        embedded.start(url)
+    from flows.monitor import look
+
+    found = look(root, alarm=url is not None)
+    told = "" if url or not found.alarms else " No event was sent: no Prefect server is configured."
+    show(found.record(), as_json, lambda _: watch.sentence(found) + told)
+    if found.alarms:
+        raise typer.Exit(1)
+
+
+@command
+def feedback(
+    root: Path,
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Labelled rows: CSV, JSONL, Parquet, or a folder of files.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Hand in labelled rows that came after the release; the next retraining learns from them.
+
+    A row has the example and its label in the columns of data.input_column and data.label_column, or the label with the
+    request_id of an answer (and its place there, row, if it was not the first).
+    """
+    from tasks.params import load
+    from tasks.rows.feedback import take
+
+    params = load(root / "params.yaml")
+    rows, live = _labelled(root, params, source)
+    taken = take(root, params, rows, source if source.is_dir() else source.parent)
+    record = {"taken": taken.rows, "known": taken.known, "refused": taken.refused, "live": live}
+    show(record, as_json, _feedback_text)
+
+
+def _labelled(
+    root: Path, params: Params, source: Path
+) -> tuple[list[tuple[str | None, str | None]], dict[str, Any] | None]:
+    """Example and label of each row, and what the labels say of the answers where the rows name those."""
+    from deploy.answered import join
+    from deploy.watch import log_of
+    from tasks.rows.read import label_text, read, read_source
+    from tasks.rows.table import check_columns
+
+    data = params.data
+    table = read_source(source, data.max_rows, None).table
+    joined = None
+    if REQUEST in table.column_names:
+        check_columns(source.name, table, [data.label_column], "name the labels so")
+        places = table.column(PLACE).to_pylist() if PLACE in table.column_names else [0] * table.num_rows
+        keys = [
+            (str(id_), int(place or 0)) for id_, place in zip(table.column(REQUEST).to_pylist(), places, strict=True)
+        ]
+        joined = join(
+            log_of(root / "releases"), keys, list(map(label_text, table.column(data.label_column).to_pylist()))
+        )
+    live = joined and {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown}
+    if joined and data.input_column not in table.column_names:
+        if joined.rows and not any(text for text, _ in joined.rows):
+            raise InputError(
+                f"{source.name} names requests whose inputs were not logged: add the column {data.input_column!r}, or "
+                "serve with GRAFT_LOG_INPUTS=1 from now on."
+            )
+        return joined.rows, live
+    raw = read(source, data.model_copy(update={"where": {}}))
+    return list(zip(raw.inputs, raw.labels, strict=True)), live
+
+
+def _feedback_text(record: dict[str, Any]) -> str:
+    lines = [f"{record['taken']} rows taken, {record['known']} known already: `graft retrain` learns from them."]
+    lines += [f"{count} refused: {reason}." for reason, count in record["refused"].items()]
+    if record["live"]:
+        live = record["live"]
+        lines.append(
+            f"Of {live['joined']} answers in the log {live['right']} were right; {live['unknown']} are not there."
+        )
+    return "\n".join(lines)
+
+
+@command
+def retrain(root: Path, as_json: Json = False) -> None:
+    """Train on the rows that came since, in a worktree, and promote what is better than the champion."""
+    from deploy.releases import Releases
+    from flows import embedded
+    from flows.scheduling import server_of
+
+    embedded.start(server_of(root))
+    from flows.retrain import retrain
+    from tasks.phases import error_of
+
+    state = retrain(str(root), return_state=True)
+    error = error_of(state)
+    if error:
+        raise error
+    record = {"outcome": state.name, "sentence": state.message, "champion": Releases(root / "releases").current()}
+    show(record, as_json, lambda _: str(state.message))

@@ -1,0 +1,43 @@
+"""Prefect inside a command: its server, embedded where no other is named, and what must not reach that one."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def without_telemetry() -> None:
+    """Before Prefect is imported: its start-up would wait on telemetry that goes nowhere."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def start(url: str | None = None) -> None:
+    """Make Prefect ready to run a flow in this process.
+
+    Args:
+        url: of the API; without one, the configured server or an embedded one.
+    """
+    without_telemetry()
+    if url:
+        os.environ["PREFECT_API_URL"] = url
+    from prefect.client.orchestration import get_client
+
+    with interrupts_held_back():
+        get_client(sync_client=True)  # starts the embedded server where no other is named
+
+
+@contextmanager
+def interrupts_held_back() -> Iterator[None]:
+    """Keep Ctrl-C from this process meanwhile, and for good from those it starts here.
+
+    On a terminal Ctrl-C reaches the whole group of processes. The embedded server must not die of it: the run tells it
+    how it ended, and would ask a dead one again for minutes.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,109 @@
+"""The retrain flow: new rows -> a version of the data -> the four phases -> champion or challenger, and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact
+from prefect.states import Completed, State
+from tasks.worktree import Checkout, scheduled
+
+from deploy.releases import Releases
+from flows.promotion import add_and_promote
+from flows.transfer import run_phases
+from tasks import phases, versions
+from tasks.artifacts import read_json, write_json, write_text
+from tasks.errors import GraftError
+from tasks.manifest import read_manifest
+from tasks.params import load
+from tasks.project.template import with_values
+from tasks.receipt import challenge, gate
+from tasks.rows import feedback
+
+BUNDLE = Path(gate.JUDGED["bundle"]).parent
+# Committed with each retraining: what was decided, and by which figures.
+RECORD = "data/retrain.json"
+
+
+@flow(name="retrain", persist_result=False, validate_parameters=False)
+def retrain(project: str = ".") -> State[Any]:
+    """Train on the rows that came since, in a worktree of its own, and promote what is better than the champion.
+
+    Args:
+        project: the project's folder.
+    """
+    try:
+        return _retrain(Path(project).resolve())
+    except GraftError as error:
+        return phases.failed(error)
+
+
+def _retrain(home: Path) -> State[Any]:
+    logger = get_run_logger()
+    with scheduled(home, logger.info) as checkout:
+        left = _finish(home, checkout)
+        if left:
+            logger.info(left)
+        params = load(checkout.root / "params.yaml")
+        new = feedback.merge(home, checkout.root, params)
+        if not new:
+            return Completed(name="NothingNew", message=left or "No labelled rows came since the last retraining.")
+        logger.info(f"{new} labelled rows came since the last retraining.")
+        files = _named(checkout.root, feedback.place(params))
+        state = run_phases(checkout.root)
+        if state and state.name != phases.STATE_NAMES["gate"]:
+            return state
+        record = {"new_rows": new} | _decided(home, checkout.root, state)
+        write_json(checkout.root / RECORD, record)
+        checkout.commit([RECORD, *files], f"Retrain on {new} new rows\n\n{record['sentence']}")
+        words = [record["sentence"], f"Committed as {checkout.tag()}.", checkout.push()]
+        if record["promote"]:
+            words.append(_promote(home, checkout, record["sentence"]))
+    create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
+    return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
+
+
+def _named(root: Path, place: str) -> list[str]:
+    """Let DVC track the feedback and params.yaml name it; what git has to keep of that."""
+    files = versions.track(root, place)
+    params = root / "params.yaml"
+    text = params.read_bytes().decode("utf-8")
+    if load(params).data.feedback != place:
+        write_text(params, with_values(text, {"data.feedback": place}))
+    return [*files, "params.yaml"]
+
+
+def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, Any]:
+    """Which model answers from now on, and why."""
+    releases = Releases(home / "releases")
+    champion, challenger = releases.current(), read_manifest(root / BUNDLE).version
+    record: dict[str, Any] = {"champion": champion, "challenger": challenger, "promote": False, "groups": None}
+    if gate_said:
+        return record | {"sentence": f"Kept the champion: {gate_said.message}"}
+    if champion is None:
+        return record | {"promote": True, "sentence": "Promoted the first model: there was no champion."}
+    params = load(root / "params.yaml")
+    return record | challenge.between(root, params, releases.path_of(champion), root / BUNDLE)
+
+
+def _promote(home: Path, checkout: Checkout, why: str) -> str:
+    sentence: str = add_and_promote(home, why, checkout.root).sentence
+    return sentence
+
+
+def _finish(home: Path, checkout: Checkout) -> str | None:
+    """Promote what a retraining had decided for when it was killed; what it said then stands in its commit."""
+    path = checkout.root / RECORD
+    record = read_json(path) if path.is_file() else {"promote": False}
+    if not record["promote"]:
+        return None
+    releases = Releases(home / "releases")
+    moved = any(move["to"] == record["challenger"] for move in releases.history())
+    whole = (checkout.root / gate.JUDGED["bundle"]).is_file()
+    if moved or releases.current() != record["champion"] or not whole:
+        return None
+    if read_manifest(checkout.root / BUNDLE).version != record["challenger"]:
+        return None
+    return "Finished what the last retraining had decided. " + _promote(home, checkout, record["sentence"])

@@ -1,0 +1,229 @@
+"""A retraining, with stand-ins for the worktree and the phases: what is decided, committed and promoted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import Completed, State
+from typer.testing import CliRunner
+
+from deploy.releases import Releases
+from flows import retrain as retraining
+from flows.commands import app
+from tasks import phases, versions
+from tasks.artifacts import read_json, write_json
+from tasks.errors import BusyError, GateError, InputError
+from tasks.manifest import read_manifest
+from tasks.params import load
+from tasks.receipt import challenge, gate
+from tasks.rows import feedback
+from tests.bundles import tiny_bundle
+from tests.factories import REPO
+
+pytestmark = pytest.mark.usefixtures("server")
+
+
+@dataclass
+class Checkout:
+    """Stands in for a worktree: remembers what was committed."""
+
+    root: Path
+    commits: list[tuple[Sequence[str], str]] = field(default_factory=list)
+
+    def commit(self, paths: Sequence[str], message: str) -> str:
+        assert all((self.root / path).exists() for path in paths)
+        self.commits.append((paths, message))
+        return "c0ffee"
+
+    def tag(self) -> str:
+        return f"graft/run-{len(self.commits):04d}"
+
+    def push(self) -> str:
+        return "Pushed."
+
+
+class House:
+    """A project with a champion, whose phases make another tiny bundle each time they run."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.home = folder / "home"
+        self.checkout = Checkout(folder / "checkout")
+        for root in (self.home, self.checkout.root):
+            root.mkdir()
+            shutil.copy(REPO / "params.yaml", root)
+        self.releases = Releases(self.home / "releases")
+        self.champion = self.releases.add(tiny_bundle(folder / "bundle"))
+        self.releases.promote(self.champion, "test", {})
+        self.runs = 0
+        self.failure: State[Any] | None = None
+        self.promote = True
+        monkeypatch.setattr(retraining, "scheduled", self.scheduled)
+        monkeypatch.setattr(retraining, "run_phases", self.run_phases)
+        monkeypatch.setattr(versions, "track", lambda root, path: [path])
+        monkeypatch.setattr(challenge, "between", self.between)
+
+    @contextmanager
+    def scheduled(self, home: Path, log: Callable[[str], None]) -> Iterator[Checkout]:
+        assert home == self.home
+        yield self.checkout
+
+    def run_phases(self, root: Path) -> State[Any] | None:
+        assert load(root / "params.yaml").data.feedback == feedback.TABLE and (root / feedback.TABLE).is_file()
+        self.runs += 1
+        bundle = root / retraining.BUNDLE
+        shutil.rmtree(bundle, ignore_errors=True)
+        tiny_bundle(bundle, project=f"p{self.runs}")
+        for name in ("chain", "receipt"):
+            write_json(root / gate.JUDGED[name], {"run": self.runs})
+        if not self.failure:
+            write_json(root / gate.RECORD, gate.judged(root, load(root / "params.yaml").receipt))
+        return self.failure
+
+    def between(self, root: Path, params: object, champion: Path, challenger: Path) -> dict[str, Any]:
+        assert champion.name == self.champion and challenger == root / retraining.BUNDLE
+        sentence = "Promoted, for it is better." if self.promote else "Kept, for it is not."
+        return {"metric": "accuracy", "promote": self.promote, "sentence": sentence, "groups": {}}
+
+    def give(self, *texts: str) -> None:
+        feedback.take(self.home, load(self.home / "params.yaml"), [(text, "delivery") for text in texts], self.home)
+
+    def run(self) -> State[Any]:
+        state: State[Any] = retraining.retrain(str(self.home), return_state=True)
+        return state
+
+    @property
+    def record(self) -> dict[str, Any]:
+        found: dict[str, Any] = read_json(self.checkout.root / retraining.RECORD)
+        return found
+
+    @property
+    def made(self) -> str:
+        return read_manifest(self.checkout.root / retraining.BUNDLE).version
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+def test_with_nothing_new_nothing_runs_and_the_state_says_so(house: House) -> None:
+    state = house.run()
+    assert (state.name, state.type.value) == ("NothingNew", "COMPLETED")
+    assert (house.runs, house.checkout.commits) == (0, [])
+
+
+def test_a_better_model_is_committed_tagged_and_promoted(house: House) -> None:
+    house.give("where is it", "not here")
+    state = house.run()
+    assert state.name == "Promoted" and house.releases.current() == house.made != house.champion
+    assert house.record == {
+        "new_rows": 2, "champion": house.champion, "challenger": house.made, "promote": True,
+        "metric": "accuracy", "sentence": "Promoted, for it is better.", "groups": {},
+    }  # fmt: skip
+    ((paths, message),) = house.checkout.commits
+    assert set(paths) == {"data/retrain.json", "data/raw/feedback.csv", "params.yaml"}
+    assert message.startswith("Retrain on 2 new rows") and "Promoted, for it is better." in message
+    assert "graft/run-0001" in state.message and "Pushed." in state.message
+    assert house.releases.history()[-1]["why"] == "Promoted, for it is better."
+    assert house.run().name == "NothingNew" and house.runs == 1
+    assert len(house.releases.history()) == 2
+
+
+def test_a_model_that_is_not_better_is_committed_and_kept_back(house: House) -> None:
+    house.promote = False
+    house.give("where is it")
+    state = house.run()
+    assert (state.name, house.releases.current()) == ("Kept", house.champion)
+    assert len(house.checkout.commits) == 1 and "Kept, for it is not." in state.message
+    assert house.run().name == "NothingNew"
+
+
+def test_a_gate_that_says_no_keeps_the_champion_and_its_reason(house: House) -> None:
+    house.failure = phases.passed_on(phases.failed(GateError("The transfer did not pay off.")))
+    house.give("where is it")
+    state = house.run()
+    assert (state.name, house.releases.current()) == ("Kept", house.champion)
+    assert house.record["sentence"] == "Kept the champion: The transfer did not pay off."
+
+
+def test_phases_that_fail_commit_nothing_and_the_rows_are_new_the_next_time(house: House) -> None:
+    house.failure = phases.passed_on(phases.failed(InputError("The disk is full.")))
+    house.give("where is it")
+    state = house.run()
+    assert (state.name, state.message, house.checkout.commits) == ("Refused", "The disk is full.", [])
+    # The next checkout stands on what was committed.
+    (house.checkout.root / feedback.TABLE).unlink()
+    house.failure = None
+    assert house.run().name == "Promoted"
+
+
+def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(house: House, monkeypatch: Any) -> None:
+    def killed(*_: object) -> None:
+        raise SystemError
+
+    house.give("where is it")
+    with monkeypatch.context() as patch, pytest.raises(SystemError):
+        patch.setattr(retraining, "add_and_promote", killed)
+        house.run()
+    assert house.releases.current() == house.champion and len(house.checkout.commits) == 1
+    state = house.run()
+    assert state.name == "NothingNew" and state.message.startswith("Finished what the last retraining had decided")
+    assert house.releases.current() == house.made and house.runs == 1
+    house.releases.rollback("by hand", {})
+    assert house.run().message == "No labelled rows came since the last retraining."
+    assert house.releases.current() == house.champion
+
+
+def test_a_decision_against_another_champion_is_not_finished(house: House, monkeypatch: Any) -> None:
+    test_a_better_model_is_committed_tagged_and_promoted(house)
+    write_json(house.checkout.root / retraining.RECORD, house.record | {"champion": "0123456789ab"})
+    house.releases.promote(house.champion, "by hand", {})
+    (house.releases.folder / "history.jsonl").write_text("")
+    assert house.run().name == "NothingNew" and house.releases.current() == house.champion
+
+
+def test_the_first_model_of_a_project_is_promoted(house: House) -> None:
+    shutil.rmtree(house.releases.folder)
+    house.give("where is it")
+    assert house.run().name == "Promoted" and house.releases.current() == house.made
+
+
+def test_a_busy_project_is_refused_in_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def busy(*_: object) -> Iterator[Checkout]:
+        raise BusyError("Another scheduled run works on this project.")
+        yield house.checkout
+
+    monkeypatch.setattr(retraining, "scheduled", busy)
+    assert house.run().name == "Refused"
+
+
+def test_its_page_has_an_artifact(house: House) -> None:
+    house.give("where is it")
+    state = house.run()
+    ran = {"flow_runs": {"id": {"any_": [str(state.state_details.flow_run_id)]}}}
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.request("POST", "/artifacts/filter", json=ran).json()
+    assert artifact["key"] == "retrain" and "Promoted, for it is better." in artifact["data"]
+
+
+def test_the_command(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.scheduling.server_of", lambda root: None)
+    monkeypatch.setattr("flows.embedded.start", lambda url: None)
+    told = json.loads(CliRunner().invoke(app, ["retrain", "--project", str(house.home), "--json"]).stdout)
+    assert told["outcome"] == "NothingNew" and set(told) == {"outcome", "sentence", "champion"}
+    monkeypatch.setattr(
+        "flows.retrain.retrain", lambda root, return_state: phases.failed(BusyError("Another run works here."))
+    )
+    refused = CliRunner().invoke(app, ["retrain", "--project", str(house.home)])
+    assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, "Another run works here.")
+    monkeypatch.setattr("flows.retrain.retrain", lambda root, return_state: Completed(name="Kept", message="Kept it."))
+    assert CliRunner().invoke(app, ["retrain", "--project", str(house.home)]).stdout == "Kept it.\n"
