@@ -55,12 +55,12 @@ def _retrain(home: Path) -> State[Any]:
         state = run_phases(checkout.root)
         if state and state.name != phases.STATE_NAMES["gate"]:
             return state
-        record = {"new_rows": new} | _decided(home, checkout.root, state)
+        record: dict[str, Any] = {"new_rows": new} | _decided(home, checkout.root, state)
         write_json(checkout.root / RECORD, record)
         checkout.commit([RECORD, *files], f"Retrain on {new} new rows\n\n{record['sentence']}")
         words = [record["sentence"], f"Committed as {checkout.tag()}.", checkout.push()]
         if record["promote"]:
-            words.append(_promote(home, checkout, record["sentence"]))
+            words.append(add_and_promote(home, record["sentence"], checkout.root).sentence)
     create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
 
@@ -88,11 +88,6 @@ def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, 
     return record | challenge.between(root, params, releases.path_of(champion), root / BUNDLE)
 
 
-def _promote(home: Path, checkout: Checkout, why: str) -> str:
-    sentence: str = add_and_promote(home, why, checkout.root).sentence
-    return sentence
-
-
 def _finish(home: Path, checkout: Checkout) -> str | None:
     """Promote what a retraining had decided for when it was killed; what it said then stands in its commit."""
     path = checkout.root / RECORD
@@ -106,4 +101,5 @@ def _finish(home: Path, checkout: Checkout) -> str | None:
         return None
     if read_manifest(checkout.root / BUNDLE).version != record["challenger"]:
         return None
-    return "Finished what the last retraining had decided. " + _promote(home, checkout, record["sentence"])
+    move = add_and_promote(home, record["sentence"], checkout.root)
+    return f"Finished what the last retraining had decided. {move.sentence}"

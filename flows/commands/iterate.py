@@ -79,7 +79,7 @@ def _labelled(
         joined = join(
             log_of(root / "releases"), keys, list(map(label_text, table.column(data.label_column).to_pylist()))
         )
-    live = joined and {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown}
+    live = {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown} if joined else None
     if joined and data.input_column not in table.column_names:
         if joined.rows and not any(text for text, _ in joined.rows):
             raise InputError(

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from flows.commands import Json, command, show
-from tasks.errors import GateError, InputError
 
 
 def _releases(root: Path) -> Any:
     from deploy.releases import Releases
 
     return Releases(root / "releases")
-
-
-def _context(root: Path) -> dict[str, Any]:
-    from tasks.reproduce import lineage
-
-    return lineage(root) | {"machine": os.uname().nodename}
-
-
-def add_and_promote(root: Path, why: str) -> Any:
-    """Make the project's bundle a release and the champion; answers the move.
-
-    Raises:
-        InputError: there is no bundle.
-        GateError: the gate did not pass this bundle.
-    """
-    from tasks.params import load
-    from tasks.receipt.gate import JUDGED, passed
-
-    bundle = (root / JUDGED["bundle"]).parent
-    if not bundle.is_dir():
-        raise InputError("There is no bundle in this project yet: run `graft run` first.")
-    if not passed(root, load(root / "params.yaml").receipt):
-        raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
-    releases = _releases(root)
-    return releases.promote(releases.add(bundle), why, _context(root))
 
 
 @command
@@ -51,7 +24,9 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a release the champion."""
-    move = add_and_promote(root, why) if version is None else _releases(root).promote(version, why, _context(root))
+    from flows.promotion import add_and_promote, context
+
+    move = add_and_promote(root, why) if version is None else _releases(root).promote(version, why, context(root))
     _show_move(move, as_json)
 
 
@@ -62,7 +37,9 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Bring back the champion before the current one."""
-    _show_move(_releases(root).rollback(why, _context(root)), as_json)
+    from flows.promotion import context
+
+    _show_move(_releases(root).rollback(why, context(root)), as_json)
 
 
 def _show_move(move: Any, as_json: bool) -> None:

@@ -41,7 +41,7 @@ def run(
     ran = last_ran(root) if waiting else []
     record: dict[str, Any] = {"ran": ran, "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
     if promote:
-        from flows.commands.release import add_and_promote
+        from flows.promotion import add_and_promote
 
         add_and_promote(root, evidence["sentence"])
     record |= {"bundle": evidence["lineage"]["bundle"], "champion": Releases(root / "releases").current()}

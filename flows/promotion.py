@@ -1,0 +1,45 @@
+"""A bundle that the gate has passed becomes the champion; the history keeps what is known of its making."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import GateError, InputError
+
+if TYPE_CHECKING:
+    from deploy.releases import Move
+
+
+def context(root: Path) -> dict[str, Any]:
+    """Commit, lock and machine, for the release history."""
+    from tasks.reproduce import lineage
+
+    return lineage(root) | {"machine": os.uname().nodename}
+
+
+def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> Move:
+    """Make a project's bundle a release and the champion; answers the move.
+
+    Args:
+        home: the project's folder, which has the releases.
+        why: for the history.
+        made_in: the checkout whose bundle it is; `home` itself if not given.
+
+    Raises:
+        InputError: there is no bundle.
+        GateError: the gate did not pass this bundle.
+    """
+    from deploy.releases import Releases
+    from tasks.params import load
+    from tasks.receipt.gate import JUDGED, passed
+
+    root = made_in or home
+    bundle = (root / JUDGED["bundle"]).parent
+    if not bundle.is_dir():
+        raise InputError("There is no bundle in this project yet: run `graft run` first.")
+    if not passed(root, load(root / "params.yaml").receipt):
+        raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
+    releases = Releases(home / "releases")
+    return releases.promote(releases.add(bundle), why, context(root))
