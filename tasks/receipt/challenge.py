@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tasks import metrics, modalities
 from tasks.metrics import Estimate, Judged, Resamples
 from tasks.params import Params
+from tasks.receipt import compare
 from tasks.rows.clean import load
 from tasks.runtime import Runtime
 
 # Rows that the live model's data had already, and those that came later; neither model was trained on any of them.
-GROUPS = ("all", "before", "later")
+WORDS = {"all": "all rows", "before": "the rows from before", "later": "the rows that came later"}
+Gate = Literal["better", "not_worse"]
+UNKNOWN = Estimate(None, None, None)
 
 
 def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
@@ -40,7 +43,8 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     )
     later = np.array([params.data.feedback is not None and row.file == Path(params.data.feedback).name for row in rows])
     settings, seed = params.receipt, params.project.seed
-    return challenge(first, second, later, settings.metric, lambda count: Resamples(count, settings.resamples, seed))
+    gate, resamples = params.monitoring.gate, settings.resamples
+    return challenge(first, second, later, settings.metric, gate, lambda count: Resamples(count, resamples, seed))
 
 
 def judged(labels: Sequence[str], answers: Sequence[Any | None], known: Sequence[str]) -> Judged:
@@ -64,7 +68,12 @@ def judged(labels: Sequence[str], answers: Sequence[Any | None], known: Sequence
 
 
 def challenge(
-    champion: Judged, challenger: Judged, later: np.ndarray, metric: str, resamples: Callable[[int], Resamples]
+    champion: Judged,
+    challenger: Judged,
+    later: np.ndarray,
+    metric: str,
+    gate: Gate,
+    resamples: Callable[[int], Resamples],
 ) -> dict[str, Any]:
     """Compare two models and decide.
 
@@ -73,13 +82,14 @@ def challenge(
         challenger: the new model's, to the same rows in the same order.
         later: (N,) booleans, the rows that came after the champion.
         metric: a row of `metrics.METRICS`.
+        gate: what it takes to be promoted, see `decide`.
         resamples: count of rows -> draws of them.
 
     Returns:
         promote, sentence, and per group its rows, champion, challenger, difference with its interval; None for a group
         without rows.
     """
-    masks = dict(zip(GROUPS, (np.ones_like(later), ~later, later), strict=True))
+    masks = dict(zip(WORDS, (np.ones_like(later), ~later, later), strict=True))
     found: dict[str, Any] = {}
     differences: dict[str, Estimate] = {}
     for name, mask in masks.items():
@@ -96,36 +106,31 @@ def challenge(
             "challenger": round(score(second), 6),
             "difference": differences[name].record(),
         }
-    promote, reason = decide(differences)
+    promote, reason = decide(differences, gate)
     return {"metric": metric, "promote": promote, "sentence": f"{reason} {_figures(metric, found)}", "groups": found}
 
 
-def decide(differences: dict[str, Estimate]) -> tuple[bool, str]:
+def decide(differences: dict[str, Estimate], gate: Gate) -> tuple[bool, str]:
     """Whether the challenger takes over, and why.
 
-    It must be better at 95 % on all rows or on those that came later, and not be worse at 95 % on those from before.
+    It must not be worse at 95 % on the rows from before, and be better on those that came later, or on all where none
+    came: at 95 % for the gate `better`, by its score for `not_worse`.
     """
-    before = differences.get("before")
-    if before is not None and _below(before):
-        return False, "Kept the champion: the new model is worse on the rows from before."
-    for name, words in (("all", "on all rows"), ("later", "on the rows that came later")):
-        if name in differences and _above(differences[name]):
-            return True, f"Promoted the new model: it is better {words}, and not worse on those from before."
-    return False, "Kept the champion: the new model is not better at 95 %."
-
-
-def _above(difference: Estimate) -> bool:
-    return difference.low is not None and difference.low > 0
-
-
-def _below(difference: Estimate) -> bool:
-    return difference.high is not None and difference.high < 0
+    decisive = "later" if "later" in differences else "all"
+    words = f"on {WORDS[decisive]}"
+    if compare.decide(differences.get("before", UNKNOWN)) == "did_not_pay_off":
+        return False, f"Kept the champion: the new model is worse on {WORDS['before']}."
+    if compare.decide(differences[decisive]) == "paid_off":
+        return True, f"Promoted the new model: it is better {words}, at 95 %."
+    if gate == "not_worse" and (differences[decisive].value or 0) > 0:
+        return True, f"Promoted the new model: it scores higher {words}, though not at 95 %."
+    wanted = "does not score higher" if gate == "not_worse" else "is not better at 95 %"
+    return False, f"Kept the champion: the new model {wanted} {words}."
 
 
 def _figures(metric: str, found: dict[str, Any]) -> str:
-    words = {"all": "all rows", "before": "rows from before", "later": "rows that came later"}
     parts = [
-        f"{words[name]} ({one['rows']}): {100 * one['champion']:.1f} % before, {100 * one['challenger']:.1f} % now, "
+        f"{WORDS[name]} ({one['rows']}): {100 * one['champion']:.1f} % before, {100 * one['challenger']:.1f} % now, "
         f"{100 * one['difference']['value']:+.1f} points [{100 * one['difference']['low']:+.1f}, "
         f"{100 * one['difference']['high']:+.1f}]"
         for name, one in found.items()

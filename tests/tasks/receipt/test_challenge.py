@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tasks.metrics import Estimate, Resamples
 from tasks.problems.classification.answer import Answer
-from tasks.receipt.challenge import between, challenge, decide, judged
+from tasks.receipt.challenge import Gate, between, challenge, decide, judged
 from tasks.rows.clean import load
 from tests.bundles import tiny_bundle
 from tests.factories import params
@@ -23,25 +24,28 @@ def model(right: list[bool]) -> list[Answer]:
     return [Answer("a" if one else "b", 0.9) for one in right]
 
 
-def against(champion: list[bool], challenger: list[bool], later: list[bool]) -> dict:  # type: ignore[type-arg]
+def against(champion: list[bool], challenger: list[bool], later: list[bool], gate: Gate = "better") -> dict[str, Any]:
     rows = ["a"] * len(later)
     return challenge(
         judged(rows, model(champion), LABELS),
         judged(rows, model(challenger), LABELS),
         np.array(later),
         "accuracy",
+        gate,
         lambda count: Resamples(count, 500, 0),
     )
 
 
 def test_better_on_later_rows_and_the_same_before_is_promoted() -> None:
     found = against([True] * 60 + [False] * 15 + [True] * 5, [True] * 60 + [True] * 20, [False] * 60 + [True] * 20)
-    assert found["promote"] and found["sentence"].startswith("Promoted the new model")
+    assert found["promote"] and found["sentence"].startswith(
+        "Promoted the new model: it is better on the rows that came"
+    )
     assert found["groups"]["before"]["difference"]["value"] == 0
     later = found["groups"]["later"]
     assert (later["rows"], later["champion"], later["challenger"]) == (20, 0.25, 1.0)
     assert later["difference"]["value"] == 0.75 and later["difference"]["low"] > 0
-    assert "rows that came later (20): 25.0 % before, 100.0 % now, +75.0 points" in found["sentence"]
+    assert "the rows that came later (20): 25.0 % before, 100.0 % now, +75.0 points" in found["sentence"]
 
 
 def test_better_later_but_worse_before_is_kept() -> None:
@@ -49,30 +53,29 @@ def test_better_later_but_worse_before_is_kept() -> None:
     assert not found["promote"] and "worse on the rows from before" in found["sentence"]
 
 
-def test_no_proven_gain_is_kept() -> None:
-    found = against([True] * 40 + [False, True], [True] * 40 + [True, True], [False] * 40 + [True] * 2)
-    assert not found["promote"] and "not better at 95 %" in found["sentence"]
-
-
 def test_without_later_rows_all_rows_decide() -> None:
     found = against([True] * 20 + [False] * 20, [True] * 40, [False] * 40)
-    assert found["promote"] and found["groups"]["later"] is None
+    assert found["promote"] and found["groups"]["later"] is None and "better on all rows" in found["sentence"]
 
 
 @pytest.mark.parametrize(
-    ("all_", "before", "later", "promoted"),
+    ("before", "later", "better", "not_worse"),
     [
-        ((0.01, 0.05), (-0.01, 0.02), (-0.1, 0.2), True),
-        ((-0.01, 0.05), (-0.01, 0.02), (0.01, 0.2), True),
-        ((-0.01, 0.05), (-0.01, 0.02), (-0.01, 0.2), False),
-        ((0.01, 0.05), (-0.04, -0.01), (0.3, 0.5), False),
+        ((-0.01, 0.0, 0.02), (0.01, 0.1, 0.2), True, True),  # proven
+        ((-0.04, -0.02, 0.01), (-0.01, 0.1, 0.2), False, True),  # a higher score, not proven
+        ((-0.01, 0.0, 0.02), (-0.1, 0.0, 0.1), False, False),  # no gain
+        ((-0.01, 0.0, 0.02), (-0.2, -0.1, 0.1), False, False),
+        ((-0.06, -0.04, -0.01), (0.3, 0.4, 0.5), False, False),  # worse on old rows
     ],
 )
 def test_the_rule(
-    all_: tuple[float, float], before: tuple[float, float], later: tuple[float, float], promoted: bool
+    before: tuple[float, float, float], later: tuple[float, float, float], better: bool, not_worse: bool
 ) -> None:
-    bounds = {"all": all_, "before": before, "later": later}
-    assert decide({name: Estimate(0.0, *pair) for name, pair in bounds.items()})[0] is promoted
+    differences = {
+        name: Estimate(value, low, high) for name, (low, value, high) in (("before", before), ("later", later))
+    }
+    differences["all"] = Estimate(0.5, 0.4, 0.6)  # never decides where rows came later
+    assert [decide(differences, gate)[0] for gate in ("better", "not_worse")] == [better, not_worse]
 
 
 def test_a_row_without_an_answer_is_wrong_and_a_label_that_one_model_lacks_can_be_right() -> None:
