@@ -177,6 +177,6 @@ class Monitoring(Strict):
         gt=0, le=0.5, description="Share of windows without drift that may raise an alarm: what the limits are set by."
     )
     gate: Literal["better", "not_worse"] = Field(
-        description="What `graft retrain` promotes, if it is not worse on old rows: what is better than the champion on "
-        "new ones, at 95 % or by its score."
+        description="What `graft retrain` promotes, if it is not worse on old rows: better than the champion "
+        "on new ones, at 95 % or by its score."
     )
