@@ -9,8 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,76 +17,19 @@ import pytest
 from tasks import reproduce
 from tasks.errors import BusyError, CrashError, GateError, InputError, InterruptError
 from tasks.stage import one_writer
+from tests.toy import DVC_YAML, within, write_dvc_config, write_toy
 
 HOUSE = Path(__file__).resolve().parents[2]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG and /proc are Linux's")
-DVC_YAML = """
-stages:
-  code:
-    cmd: python -m tasks.fingerprint
-    always_changed: true
-    outs:
-      - code.yaml: {cache: false, persist: true}
-  selection:
-    cmd: python -m toy selection
-    deps: [data/raw/rows.csv]
-    params: [project.seed, code.yaml: [selection]]
-    outs:
-      - data/selection/out.txt: {persist: true}
-  preparation:
-    cmd: python -m toy preparation
-    deps: [data/selection/out.txt]
-    outs:
-      - data/preparation/out.txt: {persist: true}
-  preparation_gate:
-    cmd: python -m toy preparation_gate
-    deps: [data/preparation/out.txt, setting.txt]
-    outs:
-      - data/preparation/gate.txt: {persist: true}
-"""
-# What a stage does stands in mode.txt, which is no dependency: DVC runs a stage that failed again anyway.
-TOY = """
-import os, subprocess, sys, time
-from tasks import stage
-from tasks.errors import GateError, InputError
-from tasks.stage import outs, read_dvc_yaml
-
-stage.fix_randomness = lambda params: None
-name = sys.argv[1]
-mode = open("mode.txt").read().split()
-
-def main(s):
-    if mode[0] == name:
-        if mode[1] == "refuse": raise InputError("The rows are odd: mend them.")
-        if mode[1] == "gate": raise GateError("The gate said no.")
-        if mode[1] == "crash": raise ValueError("a wrong shape")
-        if mode[1] == "die": os._exit(3)
-        if mode[1] == "help": subprocess.Popen(["sleep", "60"])
-        if mode[1] in ("help", "sleep"):
-            print("asleep", os.getpid(), flush=True)
-            time.sleep(60)
-    for out in outs(read_dvc_yaml(s.root)["stages"][name]):
-        s.out(out).write_text(open("data/raw/rows.csv").read())
-
-stage.run(name, main)
-"""
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which nothing has run."""
-    root = tmp_path_factory.mktemp("template") / "project"
-    (root / "data/raw").mkdir(parents=True)
-    shutil.copy(HOUSE / "params.yaml", root)
-    for name, text in {"dvc.yaml": DVC_YAML, "toy.py": TOY, "mode.txt": "none none", "setting.txt": "1"}.items():
-        (root / name).write_text(text)
-    rows = "".join(f"text {i},{'ab'[i % 2]},email\n" for i in range(80))
-    (root / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)
-    params = (root / "params.yaml").read_text()
-    (root / "params.yaml").write_text(params.replace("data/raw/support_tickets.csv", "data/raw/rows.csv"))
+    root = write_toy(tmp_path_factory.mktemp("template") / "project")
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60)
-    shutil.copy(HOUSE / ".dvc/config", root / ".dvc")  # without it DVC's search for an update outlives a killed run
+    write_dvc_config(root)
     return root
 
 
@@ -235,13 +176,6 @@ def living(root: Path) -> set[int]:
         except OSError:  # it ended meanwhile
             continue
     return found
-
-
-def within(seconds: float, condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()
 
 
 def end(root: Path) -> None:
