@@ -1,4 +1,4 @@
-"""git and DVC as keepers of versions: a repository, what it tracks, its first commit. Both through their commands."""
+"""git and DVC as keepers of versions: a repository, what it tracks, its remote, a commit. Both by their commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from tasks.errors import InputError
 # Nothing is sent anywhere, no update is looked for, nothing is staged behind the user's back.
 DVC_CONFIG = "[core]\n    analytics = false\n    check_update = false\n    autostage = false\n"
 DVC_FILES = (".dvc/config", ".dvc/.gitignore", ".dvcignore")
+REMOTE = "storage"
 IDENTITY = {"user.name": "graft", "user.email": "graft@localhost"}
+# Set by git for its hooks, and meant for the repository of the hook alone.
+OF_A_HOOK = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX")
 
 
 def repository(folder: Path) -> Path | None:
@@ -28,9 +31,9 @@ def init_git(root: Path) -> None:
     Raises:
         InputError: git is not there or refuses.
     """
-    _git(root, "init", "-q", "-b", "main")
+    git(root, "init", "-q", "-b", "main")
     for key, value in _missing_identity(root).items():
-        _git(root, "config", "--local", key, value)
+        git(root, "config", "--local", key, value)
 
 
 def init_dvc(root: Path) -> list[str]:
@@ -46,8 +49,26 @@ def init_dvc(root: Path) -> list[str]:
         return []
     _dvc(root, "init", *(["--subdir"] if repository(root) != root.absolute() else []))
     (root / DVC_FILES[0]).write_text(DVC_CONFIG, encoding="utf-8")
-    _git(root, "reset", "-q", "--", *DVC_FILES)
+    git(root, "reset", "-q", "--", *DVC_FILES)
     return list(DVC_FILES)
+
+
+def add_remote(root: Path, name: str, depth: int) -> str:
+    """Let DVC push to a folder beside the git repository, which the first push makes.
+
+    Args:
+        root: a folder with DVC and no remote yet.
+        name: of the project.
+        depth: how many folders `root` lies below the top of the repository.
+
+    Returns:
+        That folder, from `root`.
+    """
+    folder = "../" * (depth + 1) + f"{name}-{REMOTE}"
+    # DVC counts from the folder of the file, which lies in `root`.
+    remote = f"    remote = {REMOTE}\n['remote \"{REMOTE}\"']\n    url = ../{folder}\n"
+    (root / DVC_FILES[0]).write_text(DVC_CONFIG + remote, encoding="utf-8")
+    return folder
 
 
 def track(root: Path, path: str) -> list[str]:
@@ -69,7 +90,7 @@ def track(root: Path, path: str) -> list[str]:
 
 def tracked(root: Path, path: str) -> bool:
     """Whether git itself keeps a file, or a file below a folder."""
-    return bool(_git(root, "ls-files", "--", path))
+    return bool(git(root, "ls-files", "--", path))
 
 
 def commit(root: Path, paths: Sequence[str], message: str) -> None:
@@ -78,12 +99,11 @@ def commit(root: Path, paths: Sequence[str], message: str) -> None:
     Raises:
         InputError: git refuses; the paths are not staged then.
     """
-    identity = [word for key, value in _missing_identity(root).items() for word in ("-c", f"{key}={value}")]
-    _git(root, "add", "--", *paths)
+    git(root, "add", "--", *paths)
     try:
-        _git(root, *identity, "commit", "-q", "-m", message, "--", *paths)
+        git(root, *identity(root), "commit", "-q", "-m", message, "--", *paths)
     except InputError:
-        _git(root, "reset", "-q", "--", *paths)
+        git(root, "reset", "-q", "--", *paths)
         raise
 
 
@@ -93,15 +113,25 @@ def uncommitted(root: Path, path: str) -> bool:
     Raises:
         InputError: `root` is in no repository.
     """
-    return bool(_git(root, "status", "--porcelain", "--", path))
+    return bool(git(root, "status", "--porcelain", "--", path))
+
+
+def identity(root: Path) -> list[str]:
+    """Options that let git commit where the user has set no identity."""
+    return [word for key, value in _missing_identity(root).items() for word in ("-c", f"{key}={value}")]
 
 
 def _missing_identity(root: Path) -> dict[str, str]:
-    known = _git(root, "config", "--list", "--name-only").split()
+    known = git(root, "config", "--list", "--name-only").split()
     return {key: value for key, value in IDENTITY.items() if key not in known}
 
 
-def _git(root: Path, *arguments: str) -> str:
+def git(root: Path, *arguments: str) -> str:
+    """What a command of git says in a folder.
+
+    Raises:
+        InputError: git is not there or refuses.
+    """
     return _run(root, "git", ["git"], arguments)
 
 
@@ -110,7 +140,8 @@ def _dvc(root: Path, *arguments: str) -> None:
 
 
 def _run(root: Path, tool: str, program: list[str], arguments: Sequence[str]) -> str:
-    environment = os.environ | {"LC_ALL": "C", "DVC_NO_ANALYTICS": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name not in OF_A_HOOK}
+    environment = inherited | {"LC_ALL": "C", "DVC_NO_ANALYTICS": "1"}
     try:
         done = subprocess.run(
             [*program, *arguments], cwd=root, env=environment, capture_output=True, text=True, errors="replace",

@@ -92,7 +92,7 @@ def create(directory: Path, wishes: Wishes, ask: Ask | None, say: Say) -> Create
     ours = versions.repository(root) is None
     with new_folder(root) if ours and not root.exists() else as_it_was(root) as place:
         made = _Project(root, place)
-        made.under_versions(ours)
+        made.under_versions(ours, tell)
         values |= {
             "project.name": _project_name(root.name),
             "data.path": made.data(data),
@@ -212,10 +212,16 @@ class _Project:
     place: Path
     files: list[str] = field(default_factory=list)
 
-    def under_versions(self, ours: bool) -> None:
+    def under_versions(self, ours: bool, tell: Say) -> None:
         if ours:
             versions.init_git(self.place)
-        self.files += versions.init_dvc(self.place)
+        files = versions.init_dvc(self.place)
+        if files:
+            top = versions.repository(self.root) or self.root
+            depth = len(self.root.relative_to(top).parts)
+            folder = versions.add_remote(self.place, _project_name(self.root.name), depth)
+            tell(f"Chosen: DVC's remote is the folder {folder}; `dvc remote modify storage url URL` sets another.")
+        self.files += files
         self.files += ignore(self.place)
 
     def model(self, candidate: Candidate) -> Candidate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_dvc_in_a_folder_of_a_repository(tmp_path: Path) -> None:
     versions.init_dvc(root)
     assert (root / ".dvc/config").read_text() == versions.DVC_CONFIG
     assert git(tmp_path, "diff", "--cached", "--name-only") == ""
+
+
+def test_the_remote_is_a_folder_beside_the_repository(repo: Path) -> None:
+    (repo / "a").touch()
+    files = versions.track(repo, "a")
+    assert versions.add_remote(repo, "parcels", 0) == "../parcels-storage"
+    assert not (repo.parent / "parcels-storage").exists(), "the first push makes it"
+    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=repo, check=True, timeout=60)
+    assert (repo.parent / "parcels-storage").is_dir() and files
+    assert str(repo.parent) not in (repo / ".dvc/config").read_text()
+
+
+def test_a_hook_of_another_repository_is_not_obeyed(
+    repo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
+    assert versions.git(repo, "rev-parse", "--show-toplevel").strip() == str(repo)
 
 
 def test_dvc_tracks_a_file_that_git_then_overlooks(repo: Path) -> None:

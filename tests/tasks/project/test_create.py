@@ -316,7 +316,9 @@ def test_commit_is_done_below_a_repository_when_asked(bench: Bench) -> None:
     assert made.committed and not (bench.root / "project/.git").exists()
     committed = git(bench.root, "show", "--format=", "--name-only").splitlines()
     assert sorted(committed) == sorted(f"project/{name}" for name in made.files)
-    assert (bench.root / "project/.dvc/config").read_text() == versions.DVC_CONFIG
+    config = (bench.root / "project/.dvc/config").read_text()
+    assert config.startswith(versions.DVC_CONFIG)
+    assert "url = ../../../project-storage\n" in config, "beside the repository, seen from .dvc"
 
 
 def test_a_refused_commit_leaves_nothing(bench: Bench, no_dvc: None) -> None:
