@@ -95,13 +95,14 @@ def _with_followers(stages: dict[str, Any], reasons: dict[str, str]) -> dict[str
     return result
 
 
-def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
+def reproduce(root: Path, phase: str, log: Callable[[str], None], remembered: bool = True) -> Record:
     """Bring the stages of one phase up to date, and what they depend on.
 
     Args:
         root: the project's folder.
         phase: a row of `PHASES`.
         log: receives every line the stages print.
+        remembered: whether a stage may be answered by DVC's memory of an equal run that dvc.lock has not.
 
     Raises:
         InputError, GateError, InterruptError, CrashError: as the stage's outcome says.
@@ -112,7 +113,7 @@ def reproduce(root: Path, phase: str, log: Callable[[str], None]) -> Record:
             (root / STATE / "outcome" / f"{name}.json").unlink(missing_ok=True)
         if Path("/proc/self").exists():
             _forget_the_dead(root)
-        code, lines = _dvc(["repro", *names], root, log)
+        code, lines = _dvc(["repro", *([] if remembered else ["--no-run-cache"]), *names], root, log)
     record = Record(ran=[match[1] for line in lines if (match := RAN.match(line)) and match[1] in names])
     record.fresh = [name for name in names if name not in record.ran]
     outcomes = {name: path for name in record.ran if (path := root / STATE / "outcome" / f"{name}.json").is_file()}
@@ -160,6 +161,11 @@ def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: s
     if "is busy" in said or "acquire lock" in said:
         return BusyError("Another DVC command holds this project: wait for it to end and run again.")
     return CrashError(f"Phase {phase} ended without an outcome ({said[:300] or 'killed'}): run again to complete it.")
+
+
+def dvc(root: Path, *arguments: str) -> tuple[int, list[str]]:
+    """Run another command of DVC: its exit code, and the last lines it printed. It dies with this process."""
+    return _dvc([*arguments], root, lambda line: None)
 
 
 def _dvc(arguments: list[str], root: Path, log: Callable[[str], None]) -> tuple[int, list[str]]:

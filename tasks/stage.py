@@ -28,6 +28,7 @@ from tasks.params import Params, load
 STATE = Path(".graft")
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
+BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."
 
 
 @dataclass(frozen=True)
@@ -174,11 +175,11 @@ def die_with_parent() -> None:
 
 
 @contextmanager
-def one_writer(path: Path) -> Iterator[None]:
+def one_writer(path: Path, busy: str = BUSY) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the kernel drops it with the process, however that ends.
 
     Raises:
-        BusyError: another process holds it for longer than a dying one would.
+        BusyError: with the sentence `busy`; another process holds it for longer than a dying one would.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -189,9 +190,7 @@ def one_writer(path: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > deadline:
-                    raise BusyError(
-                        "Another run is writing to this project: wait for it to end, or stop it, and run again."
-                    ) from None
+                    raise BusyError(busy) from None
                 time.sleep(0.1)
         yield
 
