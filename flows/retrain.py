@@ -8,19 +8,18 @@ from typing import Any
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
-from tasks.worktree import Checkout, scheduled
 
 from deploy.releases import Releases
 from flows.promotion import add_and_promote
 from flows.transfer import run_phases
-from tasks import phases, versions
-from tasks.artifacts import read_json, write_json, write_text
+from tasks import phases
+from tasks.artifacts import read_json, write_json
 from tasks.errors import GraftError
 from tasks.manifest import read_manifest
 from tasks.params import load
-from tasks.project.template import with_values
 from tasks.receipt import challenge, gate
 from tasks.rows import feedback
+from tasks.worktree import Checkout, scheduled
 
 BUNDLE = Path(gate.JUDGED["bundle"]).parent
 # Committed with each retraining: what was decided, and by which figures.
@@ -51,7 +50,7 @@ def _retrain(home: Path) -> State[Any]:
         if not new:
             return Completed(name="NothingNew", message=left or "No labelled rows came since the last retraining.")
         logger.info(f"{new} labelled rows came since the last retraining.")
-        files = _named(checkout.root, feedback.place(params))
+        files = checkout.adopt(feedback.place(params))
         state = run_phases(checkout.root)
         if state and state.name != phases.STATE_NAMES["gate"]:
             return state
@@ -63,16 +62,6 @@ def _retrain(home: Path) -> State[Any]:
             words.append(add_and_promote(home, record["sentence"], checkout.root).sentence)
     create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
-
-
-def _named(root: Path, place: str) -> list[str]:
-    """Let DVC track the feedback and params.yaml name it; what git has to keep of that."""
-    files = versions.track(root, place)
-    params = root / "params.yaml"
-    text = params.read_bytes().decode("utf-8")
-    if load(params).data.feedback != place:
-        write_text(params, with_values(text, {"data.feedback": place}))
-    return [*files, "params.yaml"]
 
 
 def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, Any]:
@@ -91,7 +80,7 @@ def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, 
 def _finish(home: Path, checkout: Checkout) -> str | None:
     """Promote what a retraining had decided for when it was killed; what it said then stands in its commit."""
     path = checkout.root / RECORD
-    record = read_json(path) if path.is_file() else {"promote": False}
+    record: dict[str, Any] = read_json(path) if path.is_file() else {"promote": False}
     if not record["promote"]:
         return None
     releases = Releases(home / "releases")

@@ -7,11 +7,11 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 from prefect.states import Completed, State
-from tasks.worktree import scheduled
 
 from flows.transfer import run_phases
 from tasks import phases
 from tasks.errors import GraftError
+from tasks.worktree import scheduled
 
 
 @flow(name="transfer-scheduled", persist_result=False, validate_parameters=False)

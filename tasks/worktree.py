@@ -51,6 +51,22 @@ class Checkout:
     parents: list[str]
     made: str | None = field(default=None, init=False)
 
+    def adopt(self, place: str) -> list[str]:
+        """Let DVC track the feedback and params.yaml name it.
+
+        Args:
+            place: what `data.feedback` is to be, a file or folder from the project's folder.
+
+        Returns:
+            Files that the run's commit has to keep, from the project's folder.
+        """
+        files = versions.track(self.root, place)
+        params = self.root / "params.yaml"
+        text = params.read_bytes().decode("utf-8")
+        if _data(text).get(FEEDBACK) != place:
+            write_text(params, with_values(text, {f"data.{FEEDBACK}": place}))
+        return files
+
     def commit(self, paths: Sequence[str], message: str) -> str | None:
         """Commit the records of the run to its branch.
 
