@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -14,9 +15,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import uvicorn
 
+from deploy.predictions import read
 from deploy.releases import Releases
 from deploy.service import _listen, _Server, create_app
 from deploy.settings import Settings
@@ -112,6 +115,45 @@ def test_a_server_with_a_damaged_release_ends_with_a_sentence(tmp_path: Path) ->
             assert process.returncode == 2 and b"card.md" in told and told.count(b"\n") == 1
 
     asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+def test_a_killed_server_leaves_a_log_that_can_be_read_and_no_text_in_its_lines(tmp_path: Path) -> None:
+    releases = released(tmp_path)
+    log, asked, answered = releases / "predictions", 0, 0
+
+    def names() -> list[str]:
+        return [name for _, table in read(log) for name in table.column("request_id").to_pylist()]
+
+    async def ask(client: httpx.AsyncClient) -> None:
+        nonlocal asked, answered
+        with contextlib.suppress(httpx.TransportError):
+            while True:
+                asked += 1
+                answer = await client.post(
+                    "/predict", json={"inputs": ["good secret"]}, headers={"x-request-id": f"r-{asked}"}
+                )
+                assert answer.status_code == 200
+                answered += 1
+
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(releases), GRAFT_LOG_SECONDS="0.01") as process:
+            address = (await line_with(process, "start"))["address"]
+            await line_with(process, "ready")
+            reading = asyncio.create_task(process.communicate())
+            async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+                asking = [asyncio.create_task(ask(client)) for _ in range(4)]
+                while len(names()) < 100:
+                    await asyncio.sleep(0.005)
+                process.kill()
+                await asyncio.gather(*asking)
+            lines, _ = await reading
+            assert b"r-1" in lines and b"secret" not in lines
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+    found = names()
+    assert 100 <= len(found) == len(set(found)) <= answered + 4
+    assert set(found) <= {f"r-{number}" for number in range(1, asked + 1)}
+    assert b"secret" not in b"".join(path.read_bytes() for path in log.iterdir())
 
 
 def test_a_port_in_use_is_told() -> None:

@@ -15,6 +15,8 @@ def test_settings_come_from_the_environment() -> None:
     assert (settings.threads, settings.queue_rows, settings.wait_ms, settings.listen_host) == (3, 100, 0.5, "::1")
     assert (settings.batch_rows, settings.listen_port) == (16, 8000)
     assert Settings.from_environment({}).threads >= 1
+    assert (settings.log_folder, settings.log_inputs) == ("predictions", 0), "no text is kept unless told to"
+    assert Settings.from_environment({"GRAFT_LOG_FOLDER": ""}).log_folder == ""
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,11 @@ def test_settings_come_from_the_environment() -> None:
         ("GRAFT_WAIT_MS", "nan"),
         ("GRAFT_STOP_SECONDS", "0"),
         ("GRAFT_LISTEN_PORT", "65536"),
+        ("GRAFT_LOG_SECONDS", "0"),
+        ("GRAFT_LOG_ROWS", "0"),
+        ("GRAFT_LOG_HOURS", "0"),
+        ("GRAFT_LOG_INPUTS", "yes"),
+        ("GRAFT_LOG_INPUTS", "2"),
     ],
 )
 def test_a_setting_out_of_its_range_is_refused(name: str, value: str) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from tasks.errors import CrashError, InputError
 from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches
-from tests.bundles import flip_byte, tiny_bundle, tiny_image_bundle, write_manifest
+from tests.bundles import REFERENCE, flip_byte, tiny_bundle, tiny_image_bundle, write_manifest
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +136,27 @@ def test_a_bundle_without_its_encoder_is_refused(tmp_path: Path) -> None:
     (bundle / "encoder/encoder.json").unlink()
     write_manifest(bundle)
     with pytest.raises(InputError, match="its encoder cannot be loaded"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_pooled_features_are_projected_as_the_reference_does(runtime: Runtime, tmp_path: Path) -> None:
+    pooled = runtime.predict(["good", "good bad"]).pooled
+    found = runtime.projected(pooled)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, REFERENCE.project(pooled))
+    without = Runtime.load(tiny_image_bundle(tmp_path / "bundle"), threads=1)
+    assert without.projected(pooled).shape == (2, 0), "a release without a reference has nothing to compare"
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_a_reference_that_cannot_be_loaded_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    if content is None:
+        np.savez(bundle / "drift.npz", features=np.ones((2, 2)))
+    else:
+        (bundle / "drift.npz").write_bytes(content)
+    write_manifest(bundle)
+    with pytest.raises(InputError, match=r"its drift\.npz cannot be loaded"):
         Runtime.load(bundle, threads=1)
 
 
