@@ -72,12 +72,13 @@ def is_linked(home: Path, place: Path) -> bool:
     """Whether a worktree of this very repository lies there, not that of one it was copied or moved from."""
     if not (place / ".git").is_file():
         return False
-    ours = git(home, "rev-parse", "--path-format=absolute", "--git-common-dir").strip()
+    ours = git(home, "rev-parse", "--git-common-dir").strip()
     try:
-        told = git(place, "rev-parse", "--path-format=absolute", "--show-toplevel", "--git-common-dir").splitlines()
+        top, theirs = git(place, "rev-parse", "--show-toplevel", "--git-common-dir").splitlines()
     except InputError:
         return False
-    return told == [str(place.resolve()), ours] and _is_registered(home, place)
+    same = Path(top) == place.resolve() and (place / theirs).resolve() == (home / ours).resolve()
+    return same and _is_registered(home, place)
 
 
 def _is_registered(home: Path, place: Path) -> bool:

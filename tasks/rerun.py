@@ -42,6 +42,7 @@ def rerun(home: Path, revision: str, log: Callable[[str], None]) -> Rerun:
         BusyError: another one is under way.
         CrashError, InterruptError: as the stage's outcome says.
     """
+    home = home.resolve()
     commit, place = linked.commit_of(home, revision), home / STATE / "reproduce"
     busy = "Another `graft reproduce` works on this project: wait for it to end, or stop it, and run again."
     with one_writer(home / STATE / "reproduce.lock", busy):

@@ -137,7 +137,7 @@ def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checko
     """
     busy = "Another scheduled run works on this project: wait for it to end, or stop it, and run again."
     with one_writer(home / STATE / "scheduled.lock", busy):
-        yield _checkout(home, log)
+        yield _checkout(home.resolve(), log)
 
 
 def _checkout(home: Path, log: Callable[[str], None]) -> Checkout:
