@@ -304,6 +304,36 @@ def test_a_project_in_a_folder_of_a_repository_has_a_branch_of_its_own(tmp_path:
     assert git(tmp_path, "status", "--porcelain") == ""
 
 
+SCHEDULED = """
+import sys
+from pathlib import Path
+from tasks.reproduce import reproduce
+from tasks.worktree import scheduled
+with scheduled(Path(sys.argv[1])) as checkout:
+    reproduce(checkout.root, "preparation", lambda line: print(line, flush=True))
+    checkout.commit([], "never")
+"""
+
+
+def test_a_killed_run_is_completed_by_the_next(fresh: Path) -> None:
+    change(fresh, "mode.txt", "preparation sleep")
+    first = subprocess.Popen(
+        [sys.executable, "-c", SCHEDULED, str(fresh)], cwd=HOUSE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert first.stdout is not None
+        assert any(line.startswith("asleep") for line in first.stdout), "preparation is under way"
+    finally:
+        first.kill()
+        first.communicate(timeout=10)
+    change(fresh, "mode.txt", "none none")
+    with scheduled(fresh) as checkout:
+        lines: list[str] = []
+        assert reproduce(checkout.root, "preparation", lines.append).ran == ["preparation", "preparation_gate"]
+        assert "Stage 'selection' didn't change, skipping" in lines, "the killed run had finished it"
+        assert checkout.commit([], "completed") and checkout.tag() == "graft/run-0001"
+
+
 BY_HAND = """
 import sys
 from pathlib import Path
