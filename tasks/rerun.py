@@ -53,7 +53,7 @@ def rerun(home: Path, revision: str, log: Callable[[str], None]) -> Rerun:
             linked.share_data(home, root)
             linked.fetch_sources(root, commit)
             (root / lock.NAME).unlink()
-            _run(root, log)
+            _run(root, revision, log)
             return _compared(root, revision, commit, before, _lock(root, revision))
         finally:
             linked.remove(home, place)
@@ -68,13 +68,18 @@ def _lock(root: Path, revision: str) -> lock.Stages:
     return lock.stages_of(path.read_text(encoding="utf-8"))
 
 
-def _run(root: Path, log: Callable[[str], None]) -> None:
+def _run(root: Path, revision: str, log: Callable[[str], None]) -> None:
     try:
         for phase in PHASES:
             reproduce(root, phase, log, remembered=False)
     except GateError as error:  # it may have said no then, too: the locks tell
         for sentence in error.sentences:
             log(sentence)
+    except InputError as error:
+        if _has_own_code(root):
+            raise
+        older = f"So says the Graft installed here: if an older one made {revision}, install that and run again."
+        raise InputError([*error.sentences, older]) from None
 
 
 def _compared(root: Path, revision: str, commit: str, before: lock.Stages, after: lock.Stages) -> Rerun:
@@ -83,9 +88,12 @@ def _compared(root: Path, revision: str, commit: str, before: lock.Stages, after
         sentence = f"Identical: every stage of {revision} ran again and made the same bytes ({commit[:9]})."
         return Rerun(commit, None, True, sentence)
     same = lock.same_outputs(before, after)
-    own = (root / fingerprint.PACKAGE / "fingerprint.py").is_file()
     end = " All outputs are the same bytes nevertheless." if same else ""
-    return Rerun(commit, found, same, f"Not identical: {_told(found, revision, own)}.{end}")
+    return Rerun(commit, found, same, f"Not identical: {_told(found, revision, _has_own_code(root))}.{end}")
+
+
+def _has_own_code(root: Path) -> bool:
+    return (root / fingerprint.PACKAGE / "fingerprint.py").is_file()
 
 
 def _told(found: lock.Difference, revision: str, own_code: bool) -> str:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from flows.commands import app
 from tasks import versions
-from tasks.errors import CrashError, GateError
+from tasks.errors import CrashError, GateError, InputError
 from tasks.reproduce import reproduce
 from tests.toy import git, write_toy, write_versions
 
@@ -131,6 +131,18 @@ def test_a_gate_that_said_no_then_and_now_is_no_difference(project: Path, monkey
     monkeypatch.setattr("tasks.rerun.reproduce", refused)
     result = graft(project, "first")
     assert result.exit_code == 0 and "The gate said no." in result.stderr, result.output
+
+
+def test_a_newer_graft_may_refuse_what_an_older_one_made(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise InputError("params.yaml: data.new is missing.")
+
+    monkeypatch.setattr("tasks.rerun.reproduce", refused)
+    result = graft(project, "first")
+    assert result.exit_code == 2
+    assert (
+        "data.new is missing.\nSo says the Graft installed here: if an older one made first, install" in result.stderr
+    )
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), CrashError("It broke.")])
