@@ -148,7 +148,7 @@ def asking(texts: list[str]) -> Iterator[Traffic]:
 
 
 def without_clock(project: Path) -> None:
-    """The house's schedules, none of them by the clock and with a short cool-down: only this script and alarms start runs."""
+    """The house's schedules, none by the clock and with a short cool-down: only this script and alarms start runs."""
     tree = yaml.safe_load((HOUSE / "deploy/prefect.yaml").read_text(encoding="utf-8"))
     for deployment in tree["deployments"]:
         for entry in deployment["schedules"]:
