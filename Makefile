@@ -20,6 +20,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.one_pass
 	$(BIN)/python -m benchmarks.encoding
 	$(BIN)/python -m benchmarks.serving_images
+	$(BIN)/python -m benchmarks.prediction_log
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
