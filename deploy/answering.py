@@ -166,8 +166,8 @@ class Answering:
         for answer in answers:
             self.metrics.predictions.labels(answer.prediction).inc()
         if self._log:
-            texts = self._settings.log_inputs and not runtime.takes_files
-            self._log.add(request_id, runtime.version, answers, projection, examples if texts else None)
+            texts = [one for one in examples if isinstance(one, str)] if self._settings.log_inputs else []
+            self._log.add(request_id, runtime.version, answers, projection, texts or None)
         return {"version": runtime.version, "predictions": [asdict(answer) for answer in answers]}
 
     async def _run(self, examples: list[Example]) -> tuple[Runtime, np.ndarray]:

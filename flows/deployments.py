@@ -160,7 +160,7 @@ def _wanted(entry: dict[str, Any], flow: Any, there: DeploymentResponse | None) 
 
 def _differs(wanted: dict[str, Any], there: DeploymentResponse) -> bool:
     limit, options = there.global_concurrency_limit, there.concurrency_options
-    on_server = {key: getattr(there, key, None) for key in wanted} | {
+    on_server = {key: getattr(there, key, None) for key in wanted if key != "concurrency_limit"} | {
         "concurrency_limit": limit.limit if limit else None,
         "concurrency_options": options.model_dump() if options else None,
         "schedules": [(one.schedule, one.active, one.parameters, one.slug) for one in there.schedules],

@@ -19,13 +19,16 @@ def context(root: Path) -> dict[str, Any]:
     return lineage(root) | {"machine": os.uname().nodename}
 
 
-def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> Move:
-    """Make a project's bundle a release and the champion; answers the move.
+def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> tuple[Move, str]:
+    """Make a project's bundle a release and the champion, and schedule what watches it.
 
     Args:
         home: the project's folder, which has the releases.
         why: for the history.
         made_in: the checkout whose bundle it is; `home` itself if not given.
+
+    Returns:
+        The move, and a sentence that says where the monitor is scheduled, or why not.
 
     Raises:
         InputError: there is no bundle.
@@ -41,5 +44,19 @@ def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> Move:
         raise InputError("There is no bundle in this project yet: run `graft run` first.")
     if not passed(root, load(root / "params.yaml").receipt):
         raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
+    return promote_and_watch(home, Releases(home / "releases").add(bundle), why, root)
+
+
+def promote_and_watch(home: Path, version: str, why: str, made_in: Path | None = None) -> tuple[Move, str]:
+    """Make a release the champion, as `add_and_promote` does with a bundle.
+
+    Raises:
+        InputError: there is no such release.
+    """
+    from deploy.releases import Releases
+    from flows.scheduling import schedule_sentence
+
     releases = Releases(home / "releases")
-    return releases.promote(releases.add(bundle), why, context(root))
+    releases.path_of(version)  # what is not there is not watched
+    monitoring = schedule_sentence(home)
+    return releases.promote(version, why, context(made_in or home) | {"monitoring": monitoring}), monitoring

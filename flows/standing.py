@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
+PORT_SECONDS = 5.0  # a killed server's threads hold its port a moment longer than it lives
 # Without these, start-up waits on telemetry that goes nowhere.
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 # Old runs, their logs and events go after 90 days, which is Prefect's own default once it is asked to.
 TIDY = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
+# Seconds between a worker's looks for runs: as long may an alarm wait for its retrain.
+PROMPT = {"PREFECT_WORKER_QUERY_SECONDS": "5"}
 
 
 @dataclass(frozen=True)
@@ -124,20 +127,28 @@ def _port(folder: Path) -> int:
         remembered = urlsplit(read_json(folder / "server.json")["url"]).port or 0
     except (FileNotFoundError, ValueError, KeyError):
         remembered = 0
-    for port in (remembered, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise CrashError("No TCP port is free on this machine: end something that listens, and run again.")
+    deadline = time.monotonic() + PORT_SECONDS
+    while not (port := _free(remembered)):
+        if time.monotonic() > deadline:
+            return _free(0)
+        time.sleep(0.1)
+    return port
+
+
+def _free(port: int) -> int:
+    """The port, or a free one for 0; 0 if it is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return 0
+        return int(probe.getsockname()[1])
 
 
 def _start_worker(folder: Path, client: SyncPrefectClient, url: str, name: str) -> None:
     own = scheduling.configured() is None
-    environment = (_plain() | {"PREFECT_HOME": str(folder / "home")}) if own else dict(os.environ)
+    environment = (_plain() | PROMPT | {"PREFECT_HOME": str(folder / "home")}) if own else dict(os.environ)
     said = worker_name(name)
     options = ["--pool", deployments.POOL, "--type", deployments.POOL_TYPE, "--work-queue", name, "--name", said]
     before = _heartbeat(client, said)

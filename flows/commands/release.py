@@ -24,10 +24,10 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Make a release the champion."""
-    from flows.promotion import add_and_promote, context
+    from flows.promotion import add_and_promote, promote_and_watch
 
-    move = add_and_promote(root, why) if version is None else _releases(root).promote(version, why, context(root))
-    _show_move(move, as_json)
+    move, monitoring = add_and_promote(root, why) if version is None else promote_and_watch(root, version, why)
+    _show_move(move, as_json, monitoring)
 
 
 @command
@@ -42,8 +42,9 @@ def rollback(
     _show_move(_releases(root).rollback(why, context(root)), as_json)
 
 
-def _show_move(move: Any, as_json: bool) -> None:
-    show({"champion": move.version, "changed": move.changed}, as_json, lambda _: move.sentence)
+def _show_move(move: Any, as_json: bool, monitoring: str | None = None) -> None:
+    record = {"champion": move.version, "changed": move.changed} | ({"monitoring": monitoring} if monitoring else {})
+    show(record, as_json, lambda _: "\n".join(filter(None, [move.sentence, monitoring])))
 
 
 @command

@@ -43,7 +43,7 @@ def run(
     if promote:
         from flows.promotion import add_and_promote
 
-        add_and_promote(root, evidence["sentence"])
+        record["monitoring"] = add_and_promote(root, evidence["sentence"])[1]
     record |= {"bundle": evidence["lineage"]["bundle"], "champion": Releases(root / "releases").current()}
     show(record, as_json, _run_text)
 
@@ -66,7 +66,7 @@ def _run_text(record: dict[str, Any]) -> str:
     champion = f"Champion: {record['champion'] or 'none'}."
     if record["champion"] != record["bundle"]:
         champion += f" `graft promote` makes {record['bundle']}, what this project made last, the champion."
-    return "\n".join([ran, record["sentence"], champion])
+    return "\n".join([ran, record["sentence"], champion, *filter(None, [record.get("monitoring")])])
 
 
 def _estimate(root: Path, params: Params, waiting: dict[str, str]) -> dict[str, Any]:

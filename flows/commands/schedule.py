@@ -12,10 +12,11 @@ from flows.commands import Json, command, show
 @command
 def up(root: Path, as_json: Json = False) -> None:
     """Start a Prefect server (where none is configured) and a worker, and apply the schedules."""
-    from flows import scheduling, standing
+    from flows import standing
+    from flows.overview import overview
 
     done = standing.up(root)
-    record = asdict(done) | {"deployments": scheduling.overview(done.url, done.scheduled)}
+    record = asdict(done) | {"deployments": overview(done.url, done.scheduled)}
     del record["scheduled"]
     show(record, as_json, _up_text)
 
@@ -39,11 +40,12 @@ def stop(root: Path, as_json: Json = False) -> None:
 def schedule(root: Path, as_json: Json = False) -> None:
     """Apply deploy/prefect.yaml, and show what runs when."""
     from flows import background, scheduling
+    from flows.overview import overview
 
     names = scheduling.apply(root)
     url = scheduling.server_of(root)
     worker = background.alive(scheduling.state_of(root), "worker") is not None
-    record = {"url": url, "worker": worker, "deployments": scheduling.overview(str(url), names)}
+    record = {"url": url, "worker": worker, "deployments": overview(str(url), names)}
     show(record, as_json, _schedule_text)
 
 

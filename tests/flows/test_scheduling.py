@@ -1,0 +1,145 @@
+"""Where a project is scheduled, and what a promotion records of it where that is nowhere or nobody answers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.releases import Releases
+from flows import background, scheduling
+from flows.commands import app
+from tasks.artifacts import write_json
+from tasks.errors import GateError, InputError
+from tests.factories import REPO
+from tests.serving import released
+
+
+@pytest.fixture(autouse=True)
+def unconfigured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect home"))
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """A server that takes connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """With a release that is the champion already."""
+    root = tmp_path / "project"
+    root.mkdir()
+    shutil.copy(REPO / "params.yaml", root)
+    released(root)
+    return root
+
+
+def test_the_environment_comes_before_the_profile_and_that_before_the_projects_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert scheduling.server_of(tmp_path) is None
+    monkeypatch.setattr(background, "alive", lambda folder, name: {"url": "http://own/api"})
+    assert scheduling.server_of(tmp_path) == "http://own/api"
+    profiles = tmp_path / "prefect home/profiles.toml"
+    profiles.parent.mkdir()
+    profiles.write_text('active = "a"\n[profiles.a]\nPREFECT_API_URL = "http://a/api"\n[profiles.b]\nX = "1"\n')
+    assert scheduling.server_of(tmp_path) == "http://a/api"
+    monkeypatch.setenv("PREFECT_PROFILE", "b")
+    assert scheduling.configured() is None, "that profile names none"
+    monkeypatch.setenv("PREFECT_API_URL", "http://e/api")
+    assert scheduling.server_of(tmp_path) == "http://e/api"
+    monkeypatch.delenv("PREFECT_API_URL")
+    profiles.write_text("active = ")
+    assert scheduling.configured() is None
+
+
+def test_a_server_that_died_schedules_nothing(tmp_path: Path) -> None:
+    write_json(scheduling.state_of(tmp_path) / "server.json", {"pid": 1, "began": 0, "url": "http://own/api"})
+    assert scheduling.server_of(tmp_path) is None
+
+
+def test_without_a_server_the_sentence_says_what_to_do(project: Path) -> None:
+    sentence = scheduling.schedule_sentence(project)
+    assert "not scheduled, because no Prefect server is configured" in sentence
+    assert "PREFECT_API_URL" in sentence and "`graft up`" in sentence
+    with pytest.raises(InputError, match="no Prefect server is configured"):
+        scheduling.apply(project)
+
+
+def test_a_silent_server_holds_a_release_up_for_three_seconds(
+    project: Path, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", silent)
+    started = time.monotonic()
+    sentence = scheduling.schedule_sentence(project)
+    assert time.monotonic() - started < 4
+    assert "not scheduled" in sentence and f"{silent} does not answer" in sentence
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/api", "no address", "http://no-such-host.invalid/api"])
+def test_no_server_at_all_is_a_sentence_too(project: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    assert f"{url} does not answer" in scheduling.schedule_sentence(project)
+
+
+def test_what_breaks_while_scheduling_does_not_stop_a_release(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(root: Path) -> list[str]:
+        raise KeyError("first\nsecond")
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://e/api")
+    monkeypatch.setattr(scheduling, "apply", broken)
+    assert "not scheduled: KeyError" in scheduling.schedule_sentence(project)
+
+
+def test_a_promotion_records_where_it_is_watched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://e/api")
+    monkeypatch.setattr(scheduling, "apply", lambda root: ["monitor/support-tickets"])
+    (version,) = Releases(project / "releases").versions()
+    (project / "releases/aliases/champion").unlink()
+    result = CliRunner().invoke(app, ["promote", version, "--project", str(project)])
+    assert result.exit_code == 0, result.output
+    sentence = "Monitoring is scheduled on http://e/api: monitor/support-tickets."
+    assert result.stdout.splitlines()[1:] == [sentence]
+    assert Releases(project / "releases").history()[-1]["context"]["monitoring"] == sentence
+    again = CliRunner().invoke(app, ["promote", version, "--json", "--project", str(project)])
+    assert json.loads(again.stdout) == {"champion": version, "changed": False, "monitoring": sentence}
+
+
+def test_what_is_not_promoted_is_not_watched(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def called(root: Path) -> str:
+        raise AssertionError("asked to schedule")
+
+    monkeypatch.setattr(scheduling, "schedule_sentence", called)
+    result = CliRunner().invoke(app, ["promote", "0123456789ab", "--project", str(project)])
+    assert result.exit_code == 2 and "asked to schedule" not in result.output
+    from flows.promotion import add_and_promote
+
+    bundle = project / "data/deployment/bundle"
+    shutil.copytree(Releases(project / "releases").path_of(), bundle)
+    monkeypatch.setattr("tasks.receipt.gate.passed", lambda root, params: False)
+    with pytest.raises(GateError):
+        add_and_promote(project, "why")
+
+
+def test_prefect_is_not_imported_where_no_server_is_configured(project: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from flows.scheduling import schedule_sentence; "
+        f"schedule_sentence(Path({str(project)!r})); print('prefect' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["False"], done.stderr

@@ -1,0 +1,288 @@
+"""A real Prefect server with a real worker: up, schedules, alarms, kills, stop. In the order of a life."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from flows import background, deployments, scheduling, standing
+from flows.commands import app
+from flows.overview import overview
+from tasks.artifacts import read_json
+from tasks.errors import CrashError, InputError
+from tests.factories import REPO
+
+NAME = "support-tickets"
+RETRAIN, MONITOR = f"retrain/{NAME}", f"monitor/{NAME}"
+STUBS = """
+import time
+from pathlib import Path
+from prefect import flow
+
+@flow(name="retrain")
+def retrain(project: str) -> None:
+    folder = Path(project)
+    while (folder / "slow").exists():
+        with (folder / "beats").open("a") as file:
+            file.write("beat\\n")
+        time.sleep(0.05)
+
+@flow(name="monitor")
+def monitor(project: str) -> None:
+    pass
+
+@flow(name="transfer-scheduled")
+def transfer_on_branch(project: str) -> None:
+    pass
+"""
+# After the alarms of a test: once this has started its run, all events before it were looked at.
+MARK = """
+    triggers:
+      - name: mark
+        match: {prefect.resource.id: mark}
+        expect: [mark]
+        threshold: 1
+        within: 0
+"""
+
+
+def until(met: Callable[[], Any], seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := met()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """With the house's own schedules, of flows that do nothing; up, and down again whatever happens."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(REPO / "params.yaml", root)
+    (root / "stub_flows.py").write_text(STUBS)
+    text = (deployments.HOUSE / deployments.FILE).read_text(encoding="utf-8")
+    for module in ("scheduled", "retrain", "monitor"):
+        text = text.replace(f"entrypoint: flows.{module}.", "entrypoint: stub_flows.")
+    (root / "deploy").mkdir()
+    (root / deployments.FILE).write_text(text.rstrip() + MARK)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        patch.setenv("PREFECT_HOME", str(root / "another home"))
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])))
+        patch.syspath_prepend(str(root))
+        patch.setattr(standing, "PROMPT", {"PREFECT_WORKER_QUERY_SECONDS": "1"})
+        try:
+            yield root
+        finally:
+            standing.stop(root)
+            sys.modules.pop("stub_flows", None)
+
+
+@pytest.fixture(scope="module")
+def first(project: Path) -> dict[str, Any]:
+    """What the first `graft up` said."""
+    return graft(project, "up")
+
+
+@pytest.fixture
+def url(project: Path, first: dict[str, Any]) -> str:
+    found = scheduling.server_of(project)
+    assert found == first["url"], "a server that is started again keeps its address"
+    return found
+
+
+def graft(root: Path, *arguments: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, [*arguments, "--json", "--project", str(root)])
+    assert result.exit_code == 0, result.output
+    record: dict[str, Any] = json.loads(result.stdout)
+    return record
+
+
+def pid(root: Path, name: str) -> int:
+    return int(read_json(scheduling.state_of(root) / f"{name}.json")["pid"])
+
+
+def ask(url: str, path: str, **body: Any) -> Any:
+    return httpx.post(f"{url}{path}", json=body).raise_for_status().json()
+
+
+def runs(url: str, full_name: str) -> list[dict[str, Any]]:
+    """Runs that no schedule planned, oldest first."""
+    flow, name = full_name.split("/")
+    found: list[dict[str, Any]] = ask(
+        url,
+        "/flow_runs/filter",
+        flows={"name": {"any_": [flow]}},
+        deployments={"name": {"any_": [name]}},
+        sort="START_TIME_ASC",
+        limit=200,
+    )
+    return [run for run in found if not run["auto_scheduled"]]
+
+
+def emit(url: str, *events: tuple[str, str]) -> None:
+    from prefect.events import Event, Resource
+
+    made = [Event(event=event, resource=Resource({"prefect.resource.id": resource})) for event, resource in events]
+    sent = [one.model_dump(mode="json") for one in made]
+    httpx.post(f"{url}/events", json=sent).raise_for_status()
+
+
+def start_run(url: str, full_name: str) -> str:
+    deployment = httpx.get(f"{url}/deployments/name/{full_name}").raise_for_status().json()
+    return str(ask(url, f"/deployments/{deployment['id']}/create_flow_run")["id"])
+
+
+def test_up_starts_both_and_plans_every_schedule(project: Path, first: dict[str, Any], url: str) -> None:
+    assert (first["started"], first["crashed"]) == (["server", "worker"], [])
+    assert [one["name"] for one in first["deployments"]] == [f"transfer-scheduled/{NAME}", RETRAIN, MONITOR]
+    assert [one["schedules"] for one in first["deployments"]] == [
+        ["0 3 * * 0 Etc/UTC"],
+        ["0 2 * * * Etc/UTC"],
+        ["*/15 * * * * Etc/UTC"],
+    ]
+    assert all(one["next"] for one in first["deployments"]), "the server plans runs with the libraries of the lock"
+    for name in ("server", "worker"):
+        assert os.getsid(pid(project, name)) == pid(project, name), "the terminal's end does not reach it"
+
+
+def test_applying_again_leaves_one_of_each_and_takes_a_new_time_over(project: Path, url: str) -> None:
+    def there() -> tuple[list[str], list[str]]:
+        automations = [one["id"] for one in ask(url, "/automations/filter", limit=200)]
+        return sorted(one["id"] for one in ask(url, "/deployments/filter", limit=200)), sorted(automations)
+
+    before, file = there(), project / deployments.FILE
+    assert list(map(len, before)) == [3, 2]
+    scheduling.apply(project)
+    assert there() == before, "a new automation would have forgotten its cool-down"
+    file.write_text(file.read_text().replace("0 2 * * *", "30 4 * * *").replace("21600", "20000"))
+    names = scheduling.apply(project)
+    assert there() == before
+    changed = next(one for one in overview(url, names) if one["name"] == RETRAIN)
+    assert changed["schedules"] == ["30 4 * * * Etc/UTC"] and changed["next"].endswith("04:30 UTC")
+    (automation,) = (a for a in ask(url, "/automations/filter", limit=9) if a["name"] in changed["automations"])
+    assert automation["trigger"]["within"] == 20000
+
+
+def test_what_is_paused_on_the_page_stays_paused(project: Path, url: str) -> None:
+    deployment = httpx.get(f"{url}/deployments/name/{MONITOR}").json()
+    httpx.patch(f"{url}/deployments/{deployment['id']}", json={"paused": True}).raise_for_status()
+    file = project / deployments.FILE
+    file.write_text(file.read_text().replace("every 15 minutes", "often").replace("*/15 *", "*/20 *"))
+    (monitor,) = overview(url, [name for name in scheduling.apply(project) if name == MONITOR])
+    assert monitor["paused"] and monitor["next"] is None
+    httpx.patch(f"{url}/deployments/{deployment['id']}", json={"paused": False}).raise_for_status()
+
+
+def test_an_automation_that_left_the_file_leaves_the_server_and_a_foreign_one_stays(project: Path, url: str) -> None:
+    file = project / deployments.FILE
+    whole = file.read_text()
+    (mark,) = (one for one in ask(url, "/automations/filter", limit=9) if one["name"] == "mark")
+    foreign = {key: mark[key] for key in ("trigger", "actions")} | {"name": "foreign"}
+    made = httpx.post(f"{url}/automations/", json=foreign).raise_for_status().json()
+    file.write_text(whole.replace(MARK.rstrip(), ""))
+    scheduling.apply(project)
+    assert "mark" not in (names := {one["name"] for one in ask(url, "/automations/filter", limit=9)})
+    assert "foreign" in names
+    httpx.delete(f"{url}/automations/{made['id']}").raise_for_status()
+    file.write_text(whole)
+    scheduling.apply(project)
+
+
+def test_ten_alarms_start_one_retrain(project: Path, url: str) -> None:
+    alarm, mark = ("graft.drift", f"graft.project.{NAME}"), ("mark", "mark")
+    emit(url, ("graft.drift", "graft.project.another"), *[alarm] * 5)
+    (run,) = until(lambda: [run for run in runs(url, RETRAIN) if run["state_type"] == "COMPLETED"])
+    assert run["parameters"] == {"project": str(project)}
+    scheduling.apply(project)  # as the retrain's own promotion does
+    emit(url, *[alarm] * 5, mark)
+    until(lambda: [run for run in runs(url, MONITOR) if run["state_type"] == "COMPLETED"])
+    assert len(runs(url, RETRAIN)) == 1
+
+
+def test_a_project_of_the_same_name_is_refused(project: Path, url: str, tmp_path: Path) -> None:
+    shutil.copytree(project, tmp_path / "clone", ignore=shutil.ignore_patterns(".graft"))
+    with scheduling.client_of(url) as client, pytest.raises(InputError, match=r"is the schedule of the project in"):
+        deployments.apply(client, tmp_path / "clone", NAME)
+
+
+def test_a_run_dies_with_its_worker_and_the_next_up_says_so(project: Path, url: str) -> None:
+    (project / "slow").touch()
+    run_id = start_run(url, RETRAIN)
+    until((project / "beats").exists)
+    family = background._descendants(pid(project, "worker"))
+    os.kill(pid(project, "worker"), signal.SIGKILL)
+    until(lambda: not any(map(background._stat, family)), 10)
+    (project / "slow").unlink()
+    assert httpx.get(f"{url}/flow_runs/{run_id}").json()["state_type"] == "RUNNING", "the server cannot know"
+    again = graft(project, "up")
+    assert again["started"] == ["worker"]
+    (sentence,) = again["crashed"]
+    assert "of retrain was cut off" in sentence and "`graft retrain` completes it" in sentence
+    state = httpx.get(f"{url}/flow_runs/{run_id}").json()["state"]
+    assert (state["type"], state["message"]) == ("CRASHED", scheduling.CUT_OFF)
+    following = start_run(url, RETRAIN)
+    until(lambda: httpx.get(f"{url}/flow_runs/{following}").json()["state_type"] == "COMPLETED", 40)
+
+
+def test_a_second_up_finds_everything_and_a_killed_server_is_started_again(project: Path, url: str) -> None:
+    result = CliRunner().invoke(app, ["up", "--project", str(project)])
+    assert result.exit_code == 0 and result.stdout.startswith("Everything was up already."), result.output
+    assert url.removesuffix("/api") in result.stdout and RETRAIN in result.stdout and "graft.drift of" in result.stdout
+    worker = pid(project, "worker")
+    os.kill(pid(project, "server"), signal.SIGKILL)
+    until(lambda: scheduling.server_of(project) is None)
+    assert graft(project, "up")["started"] == ["server"]
+    assert (scheduling.server_of(project), pid(project, "worker")) == (url, worker)
+
+
+def test_schedule_shows_what_runs_when(project: Path, url: str) -> None:
+    record = graft(project, "schedule")
+    assert set(record) == {"url", "worker", "deployments"} and record["worker"] is True
+    keys = {"name", "schedules", "paused", "next", "last", "last_state", "automations"}
+    assert [set(one) for one in record["deployments"]] == [keys] * 3
+    retrain = next(one for one in record["deployments"] if one["name"] == RETRAIN)
+    assert retrain["last_state"] == "Completed" and retrain["last"] and retrain["next"]
+    text = CliRunner().invoke(app, ["schedule", "--project", str(project)]).stdout
+    assert "30 4 * * * Etc/UTC" in text and f"next {retrain['next']}" in text and "No worker" not in text
+
+
+def test_stop_ends_worker_runs_and_server(project: Path, url: str) -> None:
+    (project / "slow").touch()
+    (project / "beats").unlink()
+    start_run(url, RETRAIN)
+    until((project / "beats").exists)
+    family = [pid(project, "server"), pid(project, "worker")]
+    family += [child for one in family for child in background._descendants(one)]
+    ended = graft(project, "stop")["ended"]
+    assert "1 run(s)" in ended[0] and "server is ended" in ended[-1]
+    assert [one for one in family if background._stat(one)] == []
+    (project / "slow").unlink()
+    assert CliRunner().invoke(app, ["stop", "--project", str(project)]).stdout == "Nothing was running.\n"
+    refused = CliRunner().invoke(app, ["schedule", "--project", str(project)])
+    assert refused.exit_code == 2 and "no Prefect server is configured" in refused.stderr
+
+
+def test_a_configured_server_that_does_not_answer_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    result = CliRunner().invoke(app, ["up", "--project", str(project)])
+    assert result.exit_code == 2 and "http://127.0.0.1:1/api does not answer" in result.stderr
+
+
+def test_what_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
+    background.start(tmp_path, "server", ["no-such-command"], os.environ)
+    with pytest.raises(CrashError, match="ended at once") as error:
+        standing._await(tmp_path, "server", "The Prefect server", lambda: False)
+    assert f"{tmp_path}/server.log" in error.value.sentences[0]
