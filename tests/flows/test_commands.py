@@ -100,6 +100,7 @@ def test_schema_has_every_section(project: Path) -> None:
     sections = json.loads(result.stdout)["properties"]
     assert set(sections) == {
         "project", "data", "resources", "selection", "preparation", "adaptation", "receipt", "deployment",
+            "monitoring",
     }  # fmt: skip
 
 
