@@ -10,7 +10,7 @@ from typing import Any
 from tasks.errors import InputError
 
 PREFIX = "GRAFT_"
-NAMES_ELSEWHERE = {"GRAFT_RELEASES", "GRAFT_RELEASE"}
+NAMES_ELSEWHERE = {"GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER"}
 LIMITS: dict[str, tuple[float, float]] = {
     "threads": (1, 256),
     "batch_rows": (1, 256),

@@ -20,6 +20,7 @@ from tests.serving import released
 HOUSE = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "upgrade", "check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history",
+    "up", "stop", "schedule",
 ]  # fmt: skip
 ROWS = [
     ("1", "good", "good"),
