@@ -175,15 +175,20 @@ def die_with_parent() -> None:
 
 
 @contextmanager
-def one_writer(path: Path, busy: str = BUSY) -> Iterator[None]:
+def one_writer(path: Path, busy: str = BUSY, seconds: float | None = None) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the kernel drops it with the process, however that ends.
 
+    Args:
+        path: of the lock.
+        busy: what is wrong, and what to do, where another process holds it.
+        seconds: how long to wait for that process; if not given, as long as a dying one takes.
+
     Raises:
-        BusyError: with the sentence `busy`; another process holds it for longer than a dying one would.
+        BusyError: another process holds it for longer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,6 +29,8 @@ IGNORES = "data/raw/.gitignore"
 # Stores of .graft that a run here has in common with runs by hand; both are safe for two writers.
 SHARED = ("features", "looks")
 NONE = "0" * 40
+# The retraining of a night may still run when the clock says transfer: its turn comes.
+TURN_SECONDS = 6 * 3600.0
 
 
 @dataclass
@@ -125,18 +127,18 @@ class Checkout:
 
 @contextmanager
 def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checkout]:
-    """Hold the worktree of a project's scheduled runs, brought to what is committed and was made last.
+    """Hold the worktree of scheduled runs, brought to what is committed and was made last; one run after another.
 
     Args:
         home: the project's folder in the user's checkout.
         log: receives a sentence for what the user may not expect.
 
     Raises:
-        BusyError: another scheduled run holds it.
+        BusyError: another scheduled run holds it for longer than `TURN_SECONDS`.
         InputError: nothing is committed, the branch is checked out, or data are missing.
     """
     busy = "Another scheduled run works on this project: wait for it to end, or stop it, and run again."
-    with one_writer(home / STATE / "scheduled.lock", busy):
+    with one_writer(home / STATE / "scheduled.lock", busy, TURN_SECONDS):
         yield _checkout(home.resolve(), log)
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,8 +176,25 @@ def test_a_run_stands_on_the_branch_where_the_user_changed_nothing(ran: Path) ->
     assert told == [f"Changes of params.yaml that are not committed do not count: the run stands on commit {tip[:9]}."]
 
 
-def test_one_run_at_a_time(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_run_waits_for_the_other(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.stage.WAIT_SECONDS", 0.1)
+    order: list[str] = []
+
+    def second() -> None:
+        with scheduled(fresh):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with one_writer(fresh / ".graft/scheduled.lock"):
+        waiting.start()
+        waiting.join(timeout=0.5)
+        order.append("first")
+    waiting.join(timeout=60)
+    assert order == ["first", "second"]
+
+
+def test_a_run_whose_turn_does_not_come_is_told(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.worktree.TURN_SECONDS", 0.1)
     with (
         one_writer(fresh / ".graft/scheduled.lock"),
         pytest.raises(BusyError, match="Another scheduled run"),
