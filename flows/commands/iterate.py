@@ -21,9 +21,14 @@ def monitor(root: Path, as_json: Json = False) -> None:
     """Judge the answers that came since the last look; exit code 1 for drift."""
     from deploy import watch
     from flows import embedded
-    from flows.scheduling import server_of
+    from flows.scheduling import answers, server_of
 
     url = server_of(root)
+    if url and not answers(url):
+        # An event that nobody takes would be lost, and its windows count as judged.
+        raise InputError(
+            f"The Prefect server at {url} does not answer, and takes no alarm: start it, or unset PREFECT_API_URL."
+        )
     if url:
         embedded.start(url)
     from flows.monitor import look

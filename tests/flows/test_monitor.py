@@ -93,6 +93,14 @@ def test_the_command_says_what_it_saw_and_ends_with_1_for_drift(house: House, mo
     assert "No event was sent" in loud.stdout
 
 
+def test_without_the_server_that_takes_alarms_nothing_is_judged(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.scheduling.server_of", lambda root: "http://127.0.0.1:9/api")
+    house.answer(10, good=1.0)
+    refused = CliRunner().invoke(app, ["monitor", "--project", str(house.folder)])
+    assert refused.exit_code == 2 and "does not answer, and takes no alarm" in refused.stderr
+    assert len(house.look().alarms) == 1
+
+
 def test_a_log_that_is_off_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRAFT_LOG_FOLDER", "")
     state = monitor.monitor(str(house.folder), return_state=True)
