@@ -211,8 +211,9 @@ def main() -> None:
     graft(project, "run", "--promote")
     first = graft(project, "history").stdout.split("-> ")[1][:12]
     say(f"`graft run --promote`: version 1 is {first}")
-    subprocess.run(["git", "commit", "-qam", "The first run"], cwd=project, check=True)
     without_clock(project)
+    subprocess.run(["git", "add", "dvc.lock", "code.yaml", "deploy"], cwd=project, check=True)
+    subprocess.run(["git", "commit", "-qm", "The first run"], cwd=project, check=True)
     up = json.loads(graft(project, "up", "--json").stdout)
     os.environ |= {"PREFECT_API_URL": up["url"], "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     say("`graft up`: Prefect server, worker, three deployments, the automation")
