@@ -78,21 +78,37 @@ def demo_rows() -> dict[str, list[Row]]:
 
 
 class Traffic:
-    """Clients that ask one text after another until they are stopped."""
+    """Clients that ask one text after another until they are stopped.
+
+    The texts are gone through in ever new orders: drawn with repeats, a window would hold fewer different ones than a
+    window of real messages does.
+    """
 
     def __init__(self, texts: list[str]) -> None:
         self.texts, self.stopping = texts, threading.Event()
         self.answers: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
-        self.paused = threading.Event()
-        self.threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(CLIENTS)]
+        self.threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
+        self._drawn, self._left, self._lock = random.Random(13), iter(()), threading.Lock()
 
-    def _ask(self, number: int) -> None:
-        drawn = random.Random(number)
+    def turn_to(self, texts: list[str]) -> None:
+        """Ask these from now on."""
+        with self._lock:
+            self.texts, self._left = texts, iter(())
+
+    def _next(self) -> str:
+        with self._lock:
+            text: str | None = next(self._left, None)
+            if text is None:
+                self._left = iter(self._drawn.sample(self.texts, len(self.texts)))
+                text = next(self._left)
+            return text
+
+    def _ask(self) -> None:
         with httpx.Client(base_url=URL, timeout=30) as client:
             while not self.stopping.is_set():
                 try:
-                    answer = client.post("/predict", json={"inputs": [drawn.choice(self.texts)]})
+                    answer = client.post("/predict", json={"inputs": [self._next()]})
                 except httpx.HTTPError as error:
                     self.failed[type(error).__name__] += 1
                     continue
@@ -236,7 +252,7 @@ def _loop(project: Path, rows: dict[str, list[Row]], files: dict[str, Path], fir
     say(f"e-mail traffic: {sum(bool(w['alarms']) for w in quiet)} of {len(quiet)} windows of {window} answers alarmed")
     graft(project, "feedback", str(files["feedback"]))
     say(f"`graft feedback`: {FEEDBACK_ROWS} labelled chats")
-    traffic.texts = [row["text"] for row in rows["chat"][FEEDBACK_ROWS:]]
+    traffic.turn_to([row["text"] for row in rows["chat"][FEEDBACK_ROWS:]])
     for number in range(1, 9):
         traffic.answered(window + CLIENTS)
         logged(project, traffic.total)
