@@ -30,17 +30,19 @@ import time
 from pathlib import Path
 from prefect import flow
 
-@flow(name="retrain")
-def retrain(project: str) -> None:
-    folder = Path(project)
+def work(folder: Path, name: str) -> None:
     while (folder / "slow").exists():
-        with (folder / "beats").open("a") as file:
+        with (folder / f"beats of {name}").open("a") as file:
             file.write("beat\\n")
         time.sleep(0.05)
 
+@flow(name="retrain")
+def retrain(project: str) -> None:
+    work(Path(project), "retrain")
+
 @flow(name="monitor")
 def monitor(project: str) -> None:
-    pass
+    work(Path(project), "monitor")
 
 @flow(name="transfer-scheduled")
 def transfer_on_branch(project: str) -> None:
@@ -221,7 +223,7 @@ def test_a_project_of_the_same_name_is_refused(project: Path, url: str, tmp_path
 def test_a_run_dies_with_its_worker_and_the_next_up_says_so(project: Path, url: str) -> None:
     (project / "slow").touch()
     run_id = start_run(url, RETRAIN)
-    until((project / "beats").exists)
+    until((project / "beats of retrain").exists)
     family = background._descendants(pid(project, "worker"))
     os.kill(pid(project, "worker"), signal.SIGKILL)
     until(lambda: not any(map(background._stat, family)), 10)
@@ -259,15 +261,20 @@ def test_schedule_shows_what_runs_when(project: Path, url: str) -> None:
     assert "30 4 * * * Etc/UTC" in text and f"next {retrain['next']}" in text and "No worker" not in text
 
 
-def test_stop_ends_worker_runs_and_server(project: Path, url: str) -> None:
+def test_a_second_retrain_waits_a_second_look_is_dropped_and_stop_ends_them_all(project: Path, url: str) -> None:
     (project / "slow").touch()
-    (project / "beats").unlink()
-    start_run(url, RETRAIN)
-    until((project / "beats").exists)
+    (project / "beats of retrain").unlink(missing_ok=True)
+    for name in (RETRAIN, MONITOR):
+        start_run(url, name)
+    until(lambda: (project / "beats of retrain").exists() and (project / "beats of monitor").exists())
+    second = {name: start_run(url, name) for name in (RETRAIN, MONITOR)}
+    states = {RETRAIN: "AwaitingConcurrencySlot", MONITOR: "Cancelled"}
+    for name, run in second.items():
+        until(lambda run=run, name=name: httpx.get(f"{url}/flow_runs/{run}").json()["state_name"] == states[name])
     family = [pid(project, "server"), pid(project, "worker")]
     family += [child for one in family for child in background._descendants(one)]
     ended = graft(project, "stop")["ended"]
-    assert "1 run(s)" in ended[0] and "server is ended" in ended[-1]
+    assert "2 run(s)" in ended[0] and "server is ended" in ended[-1]
     assert [one for one in family if background._stat(one)] == []
     (project / "slow").unlink()
     assert CliRunner().invoke(app, ["stop", "--project", str(project)]).stdout == "Nothing was running.\n"
