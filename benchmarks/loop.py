@@ -116,7 +116,7 @@ class Traffic:
                     self.answers[answer.json()["version"]] += 1
                 else:
                     self.failed[str(answer.status_code)] += 1
-                time.sleep(0.04)
+                time.sleep(0.1)
 
     @property
     def total(self) -> int:
