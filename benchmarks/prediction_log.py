@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -65,7 +66,7 @@ async def rate(port: int) -> float:
 
 def compare(name: str, releases: Path) -> None:
     """Two servers of one release, asked in turns, so that whatever else the machine does befalls both."""
-    rates: dict[int, list[float]] = {8765: [], 8766: []}
+    rates: dict[int, list[float]] = {_free_port(): [] for _ in range(2)}
     with ExitStack() as stack:
         for port, log in zip(rates, ("predictions", ""), strict=True):
             environment = {**os.environ, "GRAFT_RELEASES": str(releases), "GRAFT_LISTEN_PORT": str(port)}
@@ -91,6 +92,11 @@ def compare(name: str, releases: Path) -> None:
     print(f"{rows} rows, {sum(path.stat().st_size for path in files) / rows:.0f} bytes each")
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 def _until_ready(port: int) -> None:
     deadline = time.perf_counter() + 60
     while time.perf_counter() < deadline:
@@ -98,7 +104,7 @@ def _until_ready(port: int) -> None:
             asyncio.run(ask(port, time.perf_counter() + 0.01))
             return
         time.sleep(0.1)
-    raise SystemExit(f"No server answers on port {port} of this machine: is it taken?")
+    raise SystemExit(f"No server answers on port {port} of this machine within a minute: see what it printed.")
 
 
 def main() -> None:
