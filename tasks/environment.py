@@ -56,16 +56,13 @@ def _disk_faults(root: Path, params: Params) -> list[str]:
 
 def _version_faults(pins: dict[str, str]) -> list[str]:
     installed = {name: version for name in pins if (version := _installed(name))}
-    off = [
-        f"{name} {version} (lock: {pins[name]})"
-        for name, version in installed.items()
-        if not _same(version, pins[name])
-    ]
+    off = {name: version for name, version in installed.items() if not _same(version, pins[name])}
     if not off:
         return []
+    differences = ", ".join(f"{name} {version} (lock: {pins[name]})" for name, version in off.items())
     return [
-        f"Installed versions differ from requirements.lock: {', '.join(off)}; run "
-        "`pip install -c requirements.lock -e .` where Graft is installed, or lock anew on purpose."
+        f"Installed versions differ from requirements.lock: {differences}; run `pip install -c requirements.lock "
+        f"{' '.join(off)}` where Graft is installed, or lock anew on purpose."
     ]
 
 

@@ -57,6 +57,8 @@ def test_all_versions_off_the_lock_are_one_sentence(
     pin(project, monkeypatch, "a==1\nb==1\n", {"a": "2", "b": "3"})
     (fault,) = environment.faults(project, params)
     assert "a 2 (lock: 1), b 3 (lock: 1)" in fault
+    # By name: `-e .` would leave a package alone that only an extra asks for.
+    assert "`pip install -c requirements.lock a b`" in fault
 
 
 @pytest.mark.parametrize(("installed", "pinned"), [("2.13.0+cpu", "2.13.0"), ("2.13.0", "2.13.0+cpu")])
