@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from tasks.errors import InputError
 
 
 def without_telemetry() -> None:
@@ -19,6 +22,9 @@ def start(url: str | None = None) -> None:
 
     Args:
         url: of the API; without one, the configured server or an embedded one.
+
+    Raises:
+        InputError: the server that was named does not answer.
     """
     without_telemetry()
     if url:
@@ -26,7 +32,13 @@ def start(url: str | None = None) -> None:
     from prefect.client.orchestration import get_client
 
     with interrupts_held_back():
-        get_client(sync_client=True)  # starts the embedded server where no other is named
+        client = get_client(sync_client=True)  # starts the embedded server where no other is named
+    if fault := client.api_healthcheck():
+        place = re.sub(r"//[^/@]*@", "//", str(client.api_url))  # without the password
+        raise InputError(
+            f"No Prefect server answers at {place} ({type(fault).__name__}): start it, correct PREFECT_API_URL, or "
+            "unset it for the embedded one."
+        )
 
 
 @contextmanager

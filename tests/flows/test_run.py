@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,18 @@ def test_ctrl_c_is_kept_from_what_is_started_meanwhile_and_from_nothing_later() 
     with interrupts_held_back():
         assert blocked() == "True"
     assert blocked() == "False"
+
+
+def test_prefect_server_that_does_not_answer_is_named_without_its_password() -> None:
+    url = "http://me:secret@127.0.0.1:9/api"
+    script = "from flows import embedded; embedded.start()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"PREFECT_API_URL": url}, cwd=REPO, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("tasks.errors.InputError: No Prefect server answers at http://127.0.0.1:9/api"), said
+    assert "PREFECT_API_URL" in said and "secret" not in done.stderr
 
 
 @pytest.mark.parametrize(("champion", "advised"), [("b" * 12, False), ("a" * 12, True), (None, True)])
