@@ -7,8 +7,14 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import InputError
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.states import State
 
 
 def without_telemetry() -> None:
@@ -39,6 +45,28 @@ def start(url: str | None = None) -> None:
             f"No Prefect server answers at {place} ({type(fault).__name__}): start it, correct PREFECT_API_URL, or "
             "unset it for the embedded one."
         )
+
+
+def recorded(flow: Flow[..., State[Any]], root: Path) -> State[Any]:
+    """Run a flow to its end, whatever that is.
+
+    Args:
+        flow: takes a project's folder.
+        root: the project's folder.
+
+    Raises:
+        InputError: the server cannot keep the record of the run, as on a full disk.
+    """
+    from prefect.exceptions import PrefectHTTPStatusError
+
+    try:
+        state: State[Any] = flow(str(root), return_state=True)
+    except PrefectHTTPStatusError as error:
+        raise InputError(
+            f"The Prefect server could not record the run (HTTP {error.response.status_code}): make room where it "
+            "writes, which is PREFECT_HOME for the embedded one, and run again."
+        ) from error
+    return state
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def retrain(root: Path, as_json: Json = False) -> None:
     from flows.retrain import retrain
     from tasks.phases import error_of
 
-    state = retrain(str(root), return_state=True)
+    state = embedded.recorded(retrain, root)
     error = error_of(state)
     if error:
         raise error

@@ -56,7 +56,7 @@ def _transfer(root: Path, follow_log: Callable[[], None]) -> None:
     from tasks.phases import error_of
 
     follow_log()
-    error = error_of(transfer(str(root), return_state=True))
+    error = error_of(embedded.recorded(transfer, root))
     if error:
         raise error
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 from prefect.states import State, StateType
 from typer.testing import CliRunner
 
@@ -108,3 +110,17 @@ def test_graft_run_ends_with_the_sentences_and_the_exit_code_of_the_error(
     result = CliRunner().invoke(app, ["run", "--project", str(tmp_path)])
     assert (result.exit_code, result.stdout) == (error.exit_code, "")
     assert result.stderr.splitlines()[-2:] == told.sentences
+
+
+def test_server_that_cannot_record_the_run_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        request = httpx.Request("POST", "http://127.0.0.1:9/api/flow_runs/")
+        raise PrefectHTTPStatusError("disk I/O error", request=request, response=httpx.Response(500, request=request))
+
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    monkeypatch.setattr("tasks.check.check", lambda root, deep: [])
+    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {"selection": "changed"})
+    monkeypatch.setattr("flows.transfer.transfer", refused)
+    result = CliRunner().invoke(app, ["run", "--project", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "HTTP 500" in result.stderr.splitlines()[-1] and "PREFECT_HOME" in result.stderr
