@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,18 @@ def leaves(tree: dict[str, Any], model: type[BaseModel] = Params, prefix: str = 
     return flat
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as DVC reads it, where only true and false are booleans: `off` and `no` are words."""
+
+
+BOOLEAN = "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag != BOOLEAN]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(BOOLEAN, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def read_tree(path: Path) -> dict[str, Any]:
     """The sections of `params.yaml`, unchecked.
 
@@ -97,7 +110,7 @@ def read_tree(path: Path) -> dict[str, Any]:
         InputError: no file, no YAML, no sections.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = _Loader(path.read_text(encoding="utf-8")).get_single_data()
     except FileNotFoundError:
         raise InputError(
             f"There is no {path.name} in this folder: run graft from a project's folder or name it with --project."

@@ -38,6 +38,15 @@ def test_the_repos_own_params_load_and_never_change() -> None:
         loaded.project.seed = 1  # type: ignore[misc]
 
 
+def test_off_and_no_are_words_as_they_are_to_dvc(tmp_path: Path) -> None:
+    text = (REPO / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("gate: not_worse", "gate: off", 1).replace("channel: email", "channel: no"))
+    loaded = load(path)
+    assert (loaded.receipt.gate, loaded.data.where) == ("off", {"channel": "no"})
+    assert loaded.deployment.int8.enabled is True
+
+
 def test_every_leaf_of_the_repos_params_is_claimed_and_kept() -> None:
     whole = tree()
     assert leaves(whole) == flat(whole)
