@@ -17,6 +17,7 @@ from tasks.errors import InputError
 
 FORMAT = 3
 MANIFEST = "manifest.json"
+JUDGED = "judged.json"
 MAX_MANIFEST_BYTES = 1_000_000
 VERSION_DIGITS = 12
 SHA256 = re.compile(r"[0-9a-f]{64}")

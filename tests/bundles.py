@@ -8,7 +8,7 @@ with probability 1 / (1 + exp(-4)).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -43,7 +43,11 @@ REFERENCE = drift.Reference(
 
 
 def tiny_bundle(
-    folder: Path, head: np.ndarray = HEAD, rename: Mapping[str, str] = MappingProxyType({}), **manifest: Any
+    folder: Path,
+    head: np.ndarray = HEAD,
+    rename: Mapping[str, str] = MappingProxyType({}),
+    judged: Sequence[str] = (),
+    **manifest: Any,
 ) -> Path:
     """Write a bundle and return its folder.
 
@@ -51,6 +55,7 @@ def tiny_bundle(
         folder: must not exist.
         head: weights (F, K), F = 2.
         rename: inputs and outputs of the graph that get another name.
+        judged: ids of the rows that it was judged on.
         manifest: fields of manifest.json that get another value.
     """
     (folder / "encoder").mkdir(parents=True)
@@ -61,6 +66,8 @@ def tiny_bundle(
     (folder / "model.onnx").write_bytes(_model(head, rename))
     REFERENCE.save(folder / "drift.npz")
     (folder / "card.md").write_text("# A tiny bundle\n")
+    if judged:
+        (folder / "judged.json").write_text(canonical_json(sorted(judged)))
     write_manifest(folder, **manifest)
     return folder
 

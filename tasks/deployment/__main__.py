@@ -50,7 +50,7 @@ def main(stage: Stage) -> None:
     reference = _reference(stage, pooled[name], artefacts[name])
     folder = stage.out("data/deployment/bundle")
     description = _description(stage, test.labels, name)
-    bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason))
+    bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason), test.ids)
 
     source = modalities.part(params.project.modality, "source")
     raw = (source.read(cell, stage.root) for cell in test.inputs)

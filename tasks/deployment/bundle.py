@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.artifacts import sha256_folder, write_json, write_text
 from tasks.drift import Reference
-from tasks.manifest import FORMAT, MANIFEST
+from tasks.manifest import FORMAT, JUDGED, MANIFEST
 from tasks.modalities.contract import Encoder
 
 
@@ -19,6 +20,7 @@ def write(
     description: dict[str, Any],
     reference: Reference | None = None,
     card: str | None = None,
+    judged: Sequence[str] = (),
 ) -> None:
     """Fill `folder`; without reference and card it is a candidate, complete enough to be scored as it would serve.
 
@@ -29,6 +31,7 @@ def write(
         description: project, modality, problem, labels, artefact, made_from.
         reference: for drift.
         card: markdown.
+        judged: ids of the rows that the model was judged on: what a later one is compared on too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(graph, folder / "model.onnx")
@@ -37,6 +40,8 @@ def write(
         reference.save(folder / "drift.npz")
     if card is not None:
         write_text(folder / "card.md", card)
+    if judged:
+        write_json(folder / JUDGED, sorted({*judged}))
     files = sha256_folder(folder)
     write_json(folder / MANIFEST, {"format": FORMAT, "model": "model.onnx", "files": files} | description)
 

@@ -9,13 +9,16 @@ from typing import Any, Literal
 import numpy as np
 
 from tasks import metrics, modalities
+from tasks.artifacts import read_json
+from tasks.errors import InputError
+from tasks.manifest import JUDGED
 from tasks.metrics import Estimate, Judged, Resamples
 from tasks.params import Params
 from tasks.receipt import compare
 from tasks.rows.clean import load
 from tasks.runtime import Runtime
 
-# Rows that the live model's data had already, and those that came later; neither model was trained on any of them.
+# Rows that the live model was judged on, and those that came since; neither model was trained on any of them.
 WORDS = {"all": "all rows", "before": "the rows from before", "later": "the rows that came later"}
 Gate = Literal["better", "not_worse"]
 UNKNOWN = Estimate(None, None, None)
@@ -24,6 +27,9 @@ UNKNOWN = Estimate(None, None, None)
 def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
     """Compare two bundles on the test rows of a project, as `challenge` does.
 
+    Those count that the champion was judged on, and those that came later; of others, which only another split makes
+    test rows, nobody knows what the champion learned.
+
     Args:
         root: the project's folder.
         params: of the project.
@@ -31,17 +37,20 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
         challenger: bundle of the new one.
 
     Raises:
-        InputError: what reading the rows or loading a bundle refuses.
+        InputError: what reading the rows or loading a bundle refuses, or no row is left to compare on.
     """
     source = modalities.part(params.project.modality, "source")
-    rows = load(root, params).of("test")
     models = [Runtime.load(folder, params.resources.threads) for folder in (champion, challenger)]
+    known_rows = frozenset(read_json(champion / JUDGED)) if JUDGED in models[0].manifest.files else frozenset()
+    rows = [row for row in load(root, params).of("test") if row.id in known_rows or row.source == "feedback"]
+    if not rows:
+        raise InputError("No test row is left that the champion was judged on: `graft promote` decides by hand.")
     labels = [row.label for row in rows]
     known = sorted({*labels, *(label for model in models for label in model.manifest.labels)})
     first, second = (
         judged(labels, model.predict_usable(source.read(row.input, root) for row in rows), known) for model in models
     )
-    later = np.array([params.data.feedback is not None and row.file == Path(params.data.feedback).name for row in rows])
+    later = np.array([row.id not in known_rows for row in rows])
     settings, seed = params.receipt, params.project.seed
     gate, resamples = params.monitoring.gate, settings.resamples
     return challenge(first, second, later, settings.metric, gate, lambda count: Resamples(count, resamples, seed))

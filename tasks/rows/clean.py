@@ -7,13 +7,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from tasks import modalities
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows.inspected import inspect
-from tasks.rows.read import RawRows, read
+from tasks.rows.read import RawRows, read, read_own
 from tasks.rows.split import SPLITS, Split, place
+
+# In the order that their rows stand in.
+Source = Literal["path", "feedback", "test"]
+SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Row:
         label: as the source spells it.
         split: where it belongs.
         size: of the example, in the modality's unit.
+        source: leaf of `data` that names its source.
     """
 
     id: str
@@ -37,6 +43,7 @@ class Row:
     label: str
     split: Split
     size: int
+    source: Source = "path"
 
 
 @dataclass(frozen=True)
@@ -79,42 +86,41 @@ def load(root: Path, params: Params) -> Clean:
             or a split without rows.
     """
     data, raws = params.data, _read_all(root, params)
-    own_test = data.test is not None or "test" in raws[data.path].splits
-    # The test file first: of two copies the first keeps its place.
-    sources: list[tuple[str, Split | None]] = [(data.test, "test")] if data.test is not None else []
+    own_test = "test" in raws or "test" in raws["path"].splits
     rows: list[Row] = []
     quarantined: list[Quarantined] = []
-    for path, fixed in [*sources, (data.path, None)]:
-        kept, out = _checked(root, path, raws[path], fixed, own_test, params)
+    # The test file first: of two copies the first keeps its place.
+    for source in (one for one in ("test", "path") if one in raws):
+        kept, out = _checked(root, source, raws[source], own_test, params)
         rows, quarantined = rows + kept, quarantined + out
     rows, duplicates = _without_duplicates(rows, own_test)
     quarantined += duplicates
-    if data.feedback is not None:
+    if "feedback" in raws:
         # Divided by hash even beside a test set of the source's own: nothing else could judge what it brings.
-        later, out = _checked(root, data.feedback, raws[data.feedback], None, False, params)
+        later, out = _checked(root, "feedback", raws["feedback"], False, params)
         later, known = _without_known(later, rows)
         later, duplicates = _without_duplicates(later, False)
         rows, quarantined = rows + later, quarantined + out + known + duplicates
     rows, rare = _without_rare_labels(rows, data.min_rows_per_label)
     quarantined += rare
     labels = sorted({row.label for row in rows})
-    order = [Path(path).name for path in (data.path, data.feedback, data.test) if path is not None]
-    rows.sort(key=lambda row: (order.index(row.file), row.number))
+    rows.sort(key=lambda row: (SOURCES.index(row.source), row.number))
     _refuse_unusable(rows, labels, quarantined, data)
     return Clean(rows, quarantined, labels, sum(raw.left_out for raw in raws.values()))
 
 
-def _read_all(root: Path, params: Params) -> dict[str, RawRows]:
-    """Path -> rows of each source; `where` selects among those of the user alone."""
+def _read_all(root: Path, params: Params) -> dict[Source, RawRows]:
+    """Rows of each source that is named; `where` selects among those of the user alone."""
     data = params.data
-    found: dict[str, RawRows] = {}
+    found: dict[Source, RawRows] = {}
     faults: list[str] = []
-    for path in (data.test, data.path, data.feedback):
+    for source in SOURCES:
+        path = getattr(data, source)
         if path is None:
             continue
         try:
             _refuse_other_kind(root / path, params)
-            found[path] = read(root / path, data.model_copy(update={"where": {}}) if path == data.feedback else data)
+            found[source] = read_own(root / path, data) if source == "feedback" else read(root / path, data)
         except InputError as error:
             faults += error.sentences
     if faults:
@@ -138,15 +144,18 @@ def _refuse_other_kind(path: Path, params: Params) -> None:
 
 
 def _checked(
-    root: Path, path: str, raw: RawRows, fixed: Split | None, own_test: bool, params: Params
+    root: Path, source: Source, raw: RawRows, own_test: bool, params: Params
 ) -> tuple[list[Row], list[Quarantined]]:
-    data, name = params.data, Path(path).name
+    data = params.data
+    path: str = getattr(data, source)
+    name = Path(path).name
+    fixed: Split | None = "test" if source == "test" else None
     rows: list[Row] = []
     quarantined: list[Quarantined] = []
-    source = modalities.part(params.project.modality, "source")
+    kind = modalities.part(params.project.modality, "source")
     own_validation = "validation" in raw.splits
-    cells = [_from_root(path, cell) if source.FILES and cell else cell for cell in raw.inputs]
-    found = inspect(source, [cell for cell in cells if cell], root, params.examples)
+    cells = [_from_root(path, cell) if kind.FILES and cell else cell for cell in raw.inputs]
+    found = inspect(kind, [cell for cell in cells if cell], root, params.examples)
     for number, cell, label, said in zip(raw.numbers, cells, raw.labels, raw.splits, strict=True):
         seen = next(found) if cell else None
         reason = (seen.fault if seen else "empty example") or (None if label else "empty label")
@@ -160,7 +169,7 @@ def _checked(
             test_share = 0 if own_test else data.test_share
             split = place(seen.id, test_share, 0 if own_validation else data.validation_share)
         assert split is not None
-        rows.append(Row(seen.id, name, number, cell, label, split, seen.size))
+        rows.append(Row(seen.id, name, number, cell, label, split, seen.size, source))
     return rows, quarantined
 
 

@@ -21,7 +21,8 @@ from tasks import modalities
 from tasks.artifacts import new_folder, write_text
 from tasks.errors import InputError
 from tasks.params import Params
-from tasks.rows.read import read
+from tasks.rows.clean import load
+from tasks.rows.read import read_own
 from tasks.stage import one_writer
 
 INBOX = Path(".graft/feedback")
@@ -61,8 +62,20 @@ class Taken:
 
 
 def place(params: Params) -> str:
-    """What `data.feedback` names, from the project's folder."""
-    return FOLDER if _source(params).FILES else TABLE
+    """What `data.feedback` is to name, from the project's folder.
+
+    Raises:
+        InputError: the project keeps other rows there, or names another place.
+    """
+    data, own = params.data, FOLDER if _source(params).FILES else TABLE
+    if own in (data.path, data.test):
+        raise InputError(f"{own} is where rows are kept that come later, and the source of this project: rename that.")
+    if data.feedback not in (None, own):
+        raise InputError(
+            f"data.feedback names {data.feedback}, but rows that come later are kept in {own}: set it to null and hand "
+            "its rows in with `graft feedback`."
+        )
+    return own
 
 
 def take(home: Path, params: Params, rows: Sequence[tuple[str | None, str | None]], folder: Path) -> Taken:
@@ -78,7 +91,10 @@ def take(home: Path, params: Params, rows: Sequence[tuple[str | None, str | None
         InputError: none of the rows is of any use.
         BusyError: another process is adding a batch for longer than that takes.
     """
+    place(params)
     usable, refused = _usable(rows, params, folder)
+    if not rows:
+        raise InputError("There is no row of feedback: hand in labelled rows.")
     if not usable:
         reasons = ", ".join(f"{count} of them: {reason}" for reason, count in sorted(refused.items()))
         raise InputError(f"None of the {len(rows)} rows of feedback can be used ({reasons}): correct them.")
@@ -95,6 +111,8 @@ def take(home: Path, params: Params, rows: Sequence[tuple[str | None, str | None
 def merge(home: Path, root: Path, params: Params) -> int:
     """Make the feedback of `root` that of the inbox too; a second time there is nothing to do.
 
+    Rows that the project's own source has already stay as they are there.
+
     Args:
         home: the project's folder, which has the inbox.
         root: the checkout in which the new version of the data is made.
@@ -108,9 +126,16 @@ def merge(home: Path, root: Path, params: Params) -> int:
     inbox = _inbox(home, params)
     changed = {id_ for id_, one in inbox.items() if id_ not in old or old[id_].label != one.label}
     if changed:
+        changed -= _ids_of_source(root, params)
+    if changed:
         rows = old | {id_: inbox[id_] for id_ in changed}
         _write(target, target / ROWS if _source(params).FILES else target, rows, params)
     return len(changed)
+
+
+def _ids_of_source(root: Path, params: Params) -> set[str]:
+    data = params.data.model_copy(update={"feedback": None})
+    return {row.id for row in load(root, params.model_copy(update={"data": data})).rows}
 
 
 def _source(params: Params) -> ModuleType:
@@ -130,7 +155,7 @@ def _inbox(home: Path, params: Params) -> dict[str, Labelled]:
 
 
 def _labelled(path: Path, params: Params) -> dict[str, Labelled]:
-    raw = read(path, params.data.model_copy(update={"where": {}}))
+    raw = read_own(path, params.data)
     folder = path if path.is_dir() else path.parent
     found, _ = _usable(list(zip(raw.inputs, raw.labels, strict=True)), params, folder)
     return found

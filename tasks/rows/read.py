@@ -37,8 +37,18 @@ class RawRows:
     left_out: int
 
 
-def read(path: Path, data: Data) -> RawRows:
+def read_own(path: Path, data: Data) -> RawRows:
+    """Read what Graft itself wrote, of which every row was checked and is kept; columns and errors as of `read`."""
+    return read(path, data.model_copy(update={"where": {}}), checked=True)
+
+
+def read(path: Path, data: Data, checked: bool = False) -> RawRows:
     """Read one source as `data` describes it.
+
+    Args:
+        path: of the file or folder.
+        data: names columns and says which rows are kept.
+        checked: whether the examples are known to be texts, even if all of them look like numbers.
 
     Raises:
         InputError: no such file or folder, unknown ending, not UTF-8, broken or empty file, missing column, too many
@@ -56,7 +66,7 @@ def read(path: Path, data: Data) -> RawRows:
         raise InputError(f"data.where {data.where} keeps none of the {table.num_rows} rows of {path.name}: change it.")
     return RawRows(
         numbers=numbers.filter(kept).to_pylist(),
-        inputs=_examples(_valid(chosen, data.input_column, path), path, data.input_column),
+        inputs=_examples(_valid(chosen, data.input_column, path), path, data.input_column, checked),
         labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
         splits=[split for split, keep in zip(listed.splits, kept.to_pylist(), strict=True) if keep],
         left_out=table.num_rows - chosen.num_rows,
@@ -94,13 +104,13 @@ def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
     return column
 
 
-def _examples(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None]:
+def _examples(column: pa.ChunkedArray, path: Path, name: str, checked: bool) -> list[str | None]:
     kind = column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
         raise InputError(f"Column {name!r} of {path.name} holds {kind}, not text: set data.input_column to the text.")
     values: list[str | None] = column.to_pylist()
     filled = [value for value in values if value and value.strip()]
-    if filled and all(_is_number(value) for value in filled[:SAMPLE_ROWS]):
+    if filled and not checked and all(_is_number(value) for value in filled[:SAMPLE_ROWS]):
         raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
     return values
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.errors import InputError
 from tasks.metrics import Estimate, Resamples
 from tasks.problems.classification.answer import Answer
 from tasks.receipt.challenge import Gate, between, challenge, decide, judged
-from tasks.rows.clean import load
+from tasks.rows.clean import Row, load
 from tests.bundles import tiny_bundle
 from tests.factories import params
 
@@ -83,20 +84,55 @@ def test_a_row_without_an_answer_is_wrong_and_a_label_that_one_model_lacks_can_b
     assert found.predictions.tolist() == [3, 2, 0]
 
 
-def test_two_bundles_answer_the_test_rows_of_old_and_new_data(tmp_path: Path) -> None:
-    # Of the words only good and bad are known to the tiny bundles; the swapped one answers the opposite.
-    texts = [f"{'good' if i % 2 else 'bad'} {i}" for i in range(120)]
-    for name, chosen in (("rows.csv", texts[:60]), ("feedback.csv", texts[60:])):
-        with (tmp_path / name).open("w", newline="") as file:
+SWAPPED = np.array([[0, 4], [4, 0]], dtype=np.float32)
+SETTINGS = params(data__path="in/feedback.csv", data__feedback="data/raw/feedback.csv", data__where={})
+
+
+def rows_of(root: Path) -> list[Row]:
+    """Test rows of 100 old texts and 100 that came later; of the words only good and bad are known to tiny bundles."""
+    texts = [f"{'good' if i % 2 else 'bad'} {i}" for i in range(200)]
+    for name, chosen in ((SETTINGS.data.path, texts[:100]), (str(SETTINGS.data.feedback), texts[100:])):
+        (root / name).parent.mkdir(parents=True)
+        with (root / name).open("w", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *((text, text.split()[0]) for text in chosen)])
-    settings = params(data__path="rows.csv", data__feedback="feedback.csv", data__where={})
-    right = tiny_bundle(tmp_path / "right")
-    wrong = tiny_bundle(tmp_path / "wrong", head=np.array([[0, 4], [4, 0]], dtype=np.float32))
-    rows = load(tmp_path, settings).of("test")
-    found = between(tmp_path, settings, wrong, right)
+    return load(root, SETTINGS).of("test")
+
+
+def counts(found: dict[str, Any]) -> dict[str, int | None]:
+    return {name: group and group["rows"] for name, group in found["groups"].items()}
+
+
+def test_two_bundles_answer_the_test_rows_of_old_and_new_data(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    old = [row.id for row in rows if row.source == "path"]
+    right = tiny_bundle(tmp_path / "right", judged=old)
+    wrong = tiny_bundle(tmp_path / "wrong", head=SWAPPED, judged=old)
+    found = between(tmp_path, SETTINGS, wrong, right)
     assert found["promote"]
-    counts = {name: group["rows"] for name, group in found["groups"].items()}
-    later = sum(row.file == "feedback.csv" for row in rows)
-    assert counts == {"all": len(rows), "before": len(rows) - later, "later": later} and later > 0
+    assert counts(found) == {"all": len(rows), "before": len(old), "later": len(rows) - len(old)}
     assert (found["groups"]["later"]["champion"], found["groups"]["later"]["challenger"]) == (0, 1)
-    assert not between(tmp_path, settings, right, wrong)["promote"]
+    assert not between(tmp_path, SETTINGS, right, wrong)["promote"]
+
+
+def test_what_came_before_the_champion_is_old_to_it_even_if_it_came_by_feedback(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    seen = [row.id for row in rows][:-3]
+    champion = tiny_bundle(tmp_path / "champion", judged=seen)
+    assert counts(between(tmp_path, SETTINGS, champion, champion)) == {
+        "all": len(rows), "before": len(rows) - 3, "later": 3,
+    }  # fmt: skip
+
+
+def test_rows_that_only_another_split_makes_test_rows_do_not_count(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    old = [row.id for row in rows if row.source == "path"]
+    champion = tiny_bundle(tmp_path / "champion", judged=old[:5])
+    assert counts(between(tmp_path, SETTINGS, champion, champion))["before"] == 5
+
+
+def test_without_a_row_to_compare_on_it_is_refused(tmp_path: Path) -> None:
+    rows_of(tmp_path)
+    champion = tiny_bundle(tmp_path / "champion", judged=["0" * 32])
+    settings = SETTINGS.model_copy(update={"data": SETTINGS.data.model_copy(update={"feedback": None})})
+    with pytest.raises(InputError, match="No test row is left"):
+        between(tmp_path, settings, champion, champion)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,13 @@ from tasks.rows.clean import load
 from tasks.rows.feedback import Taken, merge, place, take
 from tests.factories import params
 
-TEXTS = params(data__path="rows.csv", data__feedback="data/raw/feedback.csv")
+TEXTS = params(data__path="rows.csv", data__where={}, data__feedback="data/raw/feedback.csv")
 IMAGES = params(
-    project__modality="image", data__path="photos", data__input_column="path", data__feedback="data/raw/feedback"
+    project__modality="image",
+    data__path="photos",
+    data__where={},
+    data__input_column="path",
+    data__feedback="data/raw/feedback",
 )
 
 
@@ -35,8 +40,11 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "checkout").mkdir()
-    return tmp_path / "checkout"
+    """A checkout with a source of 80 rows."""
+    made = tmp_path / "checkout"
+    made.mkdir()
+    (made / "rows.csv").write_text("text,label\n" + "".join(f"old text {i},{'ab'[i % 2]}\n" for i in range(80)))
+    return made
 
 
 def test_rows_of_several_batches_are_merged_once(home: Path, root: Path) -> None:
@@ -64,12 +72,45 @@ def test_of_two_labels_the_later_counts(home: Path, root: Path) -> None:
     assert table(root)[1:] == ["where is it,refund"]
 
 
+def test_rows_that_the_source_has_already_are_no_new_rows(home: Path, root: Path) -> None:
+    give(home, ("old text 3", "another label"), ("Old Text 4", "a"))
+    assert merge(home, root, TEXTS) == 0 and not (root / place(TEXTS)).exists()
+    give(home, ("a new text", "a"))
+    assert merge(home, root, TEXTS) == 1 and table(root)[1:] == ["a new text,a"]
+
+
+def test_a_text_of_digits_alone_is_a_text(home: Path, root: Path) -> None:
+    give(home, ("4711", "a"))
+    assert give(home, ("0815", "b")).rows == 1
+    assert merge(home, root, TEXTS) == 2 and merge(home, root, TEXTS) == 0
+    assert [row.input for row in load(root, TEXTS).rows if row.source == "feedback"] == ["0815", "4711"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data__path": "data/raw/feedback.csv"}, "the source of this project: rename that"),
+        ({"data__path": "x.csv", "data__test": "data/raw/feedback.csv"}, "the source of this project: rename that"),
+        ({"data__path": "x.csv", "data__feedback": "mine.csv"}, "data.feedback names mine.csv"),
+    ],
+)
+def test_a_project_whose_own_rows_are_in_the_place_is_refused(
+    home: Path, changes: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence):
+        give(home, ("a text", "a"), settings=params(**changes))
+    with pytest.raises(InputError, match=sentence):
+        merge(home, home, params(**changes))
+
+
 def test_the_order_of_the_batches_leaves_no_trace(home: Path, root: Path, tmp_path: Path) -> None:
     rows = [(f"text number {i}", "ab"[i % 2]) for i in range(9)]
     for one in rows:
         give(home, one)
     merge(home, root, TEXTS)
     other = tmp_path / "other"
+    shutil.copytree(root, other)
+    (other / place(TEXTS)).unlink()
     give(other, *reversed(rows))
     merge(other, other, TEXTS)
     assert table(root) == table(other)
@@ -110,10 +151,10 @@ def test_files_travel_with_their_rows(home: Path, root: Path, tmp_path: Path) ->
     assert taken.rows == 4 and sum(taken.refused.values()) == 2
     for path in sent.iterdir():
         path.unlink()
-    assert merge(home, root, IMAGES) == 4 and merge(home, root, IMAGES) == 0
     for level in range(60):
         photo(root / f"photos/{'ab'[level % 2]}/{level}.png", 100 + level)
-    found = load(root, IMAGES.model_copy(update={"data": IMAGES.data.model_copy(update={"where": {}})}))
+    assert merge(home, root, IMAGES) == 4 and merge(home, root, IMAGES) == 0
+    found = load(root, IMAGES)
     later = [row for row in found.rows if row.file == "feedback"]
     assert len(later) == 4 and all((root / row.input).is_file() for row in later)
     assert {row.label for row in later} == {"a", "b"}
