@@ -27,6 +27,7 @@ from tasks.errors import InputError
 from tasks.runtime import MANIFEST, Manifest, check_bundle
 
 CHAMPION = "champion"
+ANY = "any"
 VERSION = re.compile(r"[0-9a-f]{12}")
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
@@ -123,7 +124,9 @@ class Releases:
         written = self._history.records()
         return written + [record for record in begun if record not in written]
 
-    def promote(self, version: str, reason: str, context: Record, alias: str = CHAMPION) -> Move:
+    def promote(
+        self, version: str, reason: str, context: Record, alias: str = CHAMPION, instead_of: str | None = ANY
+    ) -> Move:
         """Let an alias name a release; servers of the alias take it over within seconds, without losing a request.
 
         Args:
@@ -131,12 +134,18 @@ class Releases:
             reason: why, for those who read the history.
             context: what is known of its making, as plain JSON: commit, dirty, lock_hash, machine.
             alias: lower case letters, digits, dashes.
+            instead_of: the version that the alias must name, None for none, where the reason is a comparison with it.
 
         Raises:
-            InputError: no such release, a damaged one, no reason, no possible name of an alias.
+            InputError: no such release, a damaged one, no reason, no possible name of an alias, or the alias has moved.
         """
         with self._lock():
             before = self.current(alias)
+            if instead_of not in (ANY, before):
+                raise InputError(
+                    f"{alias} is {before or 'nothing'} now and not {instead_of or 'nothing'}, with which {version} was "
+                    f"compared, so that it was not moved: `graft promote {version}` does it by hand."
+                )
             manifest = self._checked(version)
             if before == manifest.version:
                 return Move(before, before, False, f"{alias} is {before} already: nothing was changed.")

@@ -7,10 +7,11 @@ from typing import Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.events import emit_event
+from prefect.events import Event, Resource
 from prefect.states import Completed, State
 
 from deploy import watch
+from flows.scheduling import client_of, server_of
 from tasks import phases
 from tasks.errors import GraftError
 from tasks.params import load
@@ -28,7 +29,7 @@ def monitor(project: str = ".") -> State[Any]:
     """
     root = Path(project).resolve()
     try:
-        found = look(root, alarm=True)
+        found = look(root, server_of(root))
     except GraftError as error:
         return phases.failed(error)
     name = load(root / "params.yaml").project.name
@@ -36,28 +37,32 @@ def monitor(project: str = ".") -> State[Any]:
     return Completed(name="Drift" if found.alarms else None, message=watch.sentence(found))
 
 
-def look(root: Path, alarm: bool) -> watch.Look:
+def look(root: Path, url: str | None) -> watch.Look:
     """One look at the prediction log; what it judged counts once the alarm is out.
 
     Args:
         root: the project's folder.
-        alarm: whether to send the event to a Prefect server.
+        url: of the Prefect server that takes the alarm, None if there is none.
+
+    Raises:
+        InputError: what `watch.Watch` refuses, or the server did not take the alarm; the next look judges again.
     """
     releases, state = root / "releases", root / STATE / "monitor"
     with one_writer(state / "lock"):
         watching = watch.Watch(releases, watch.log_of(releases), state / "seen.json")
         found = watching.look()
-        if alarm and found.alarms:
-            _raise_alarm(load(root / "params.yaml").project.name, found)
+        if url and found.alarms:
+            _raise_alarm(url, load(root / "params.yaml").project.name, found)
         watching.remember()
     return found
 
 
-def _raise_alarm(project: str, found: watch.Look) -> None:
+def _raise_alarm(url: str, project: str, found: watch.Look) -> None:
+    """Sent here and now: Prefect's own way only queues an event, and says nothing when nobody takes it."""
     last = found.alarms[-1]
-    emit_event(
-        EVENT,
-        resource={"prefect.resource.id": f"graft.project.{project}", "prefect.resource.name": project},
+    event = Event(
+        event=EVENT,
+        resource=Resource({"prefect.resource.id": f"graft.project.{project}", "prefect.resource.name": project}),
         payload={
             "version": found.version,
             "windows": len(found.windows),
@@ -67,3 +72,5 @@ def _raise_alarm(project: str, found: watch.Look) -> None:
             "limits": found.limits,
         },
     )
+    with client_of(url) as client:
+        client.request("POST", "/events", json=[event.model_dump(mode="json")]).raise_for_status()

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deploy.releases import ANY
 from tasks.errors import GateError, InputError
 
 if TYPE_CHECKING:
@@ -19,19 +20,22 @@ def context(root: Path) -> dict[str, Any]:
     return lineage(root) | {"machine": os.uname().nodename}
 
 
-def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> tuple[Move, str]:
+def add_and_promote(
+    home: Path, why: str, made_in: Path | None = None, instead_of: str | None = ANY
+) -> tuple[Move, str]:
     """Make a project's bundle a release and the champion, and schedule what watches it.
 
     Args:
         home: the project's folder, which has the releases.
         why: for the history.
         made_in: the checkout whose bundle it is; `home` itself if not given.
+        instead_of: as `Releases.promote` has it.
 
     Returns:
         The move, and a sentence that says where the monitor is scheduled, or why not.
 
     Raises:
-        InputError: there is no bundle.
+        InputError: there is no bundle, or the champion has moved.
         GateError: the gate did not pass this bundle.
     """
     from deploy.releases import Releases
@@ -44,14 +48,16 @@ def add_and_promote(home: Path, why: str, made_in: Path | None = None) -> tuple[
         raise InputError("There is no bundle in this project yet: run `graft run` first.")
     if not passed(root, load(root / "params.yaml").receipt):
         raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
-    return promote_and_watch(home, Releases(home / "releases").add(bundle), why, root)
+    return promote_and_watch(home, Releases(home / "releases").add(bundle), why, root, instead_of)
 
 
-def promote_and_watch(home: Path, version: str, why: str, made_in: Path | None = None) -> tuple[Move, str]:
+def promote_and_watch(
+    home: Path, version: str, why: str, made_in: Path | None = None, instead_of: str | None = ANY
+) -> tuple[Move, str]:
     """Make a release the champion, as `add_and_promote` does with a bundle.
 
     Raises:
-        InputError: there is no such release.
+        InputError: there is no such release, or the champion has moved.
     """
     from deploy.releases import Releases
     from flows.scheduling import schedule_sentence
@@ -59,4 +65,5 @@ def promote_and_watch(home: Path, version: str, why: str, made_in: Path | None =
     releases = Releases(home / "releases")
     releases.path_of(version)  # what is not there is not watched
     monitoring = schedule_sentence(home)
-    return releases.promote(version, why, context(made_in or home) | {"monitoring": monitoring}), monitoring
+    made_by = context(made_in or home) | {"monitoring": monitoring}
+    return releases.promote(version, why, made_by, instead_of=instead_of), monitoring

@@ -59,7 +59,7 @@ def _retrain(home: Path) -> State[Any]:
         checkout.commit([RECORD, *files], f"Retrain on {new} new rows\n\n{record['sentence']}")
         words = [record["sentence"], f"Committed as {checkout.tag()}.", checkout.push()]
         if record["promote"]:
-            move, monitoring = add_and_promote(home, record["sentence"], checkout.root)
+            move, monitoring = add_and_promote(home, record["sentence"], checkout.root, record["champion"])
             words += [move.sentence, monitoring]
     create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
@@ -91,5 +91,5 @@ def _finish(home: Path, checkout: Checkout) -> str | None:
         return None
     if read_manifest(checkout.root / BUNDLE).version != record["challenger"]:
         return None
-    move, _ = add_and_promote(home, record["sentence"], checkout.root)
+    move, _ = add_and_promote(home, record["sentence"], checkout.root, record["champion"])
     return f"Finished what the last retraining had decided. {move.sentence}"

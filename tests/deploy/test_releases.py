@@ -216,3 +216,17 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "releases").write_text("a file")
     with refused("releases cannot be written"):
         Releases(tmp_path / "releases").add(tiny_bundle(tmp_path / "bundle"))
+
+
+def test_a_promotion_for_a_comparison_is_refused_where_the_champion_has_moved(
+    releases: Releases, tmp_path: Path
+) -> None:
+    first, second, third = added(releases, tmp_path, 3)
+    releases.promote(first, "why", CONTEXT, instead_of=None)
+    releases.promote(second, "why", CONTEXT)
+    with refused(f"champion is {second} now and not {first}, with which {third} was compared"):
+        releases.promote(third, "why", CONTEXT, instead_of=first)
+    with refused("and not nothing"):
+        releases.promote(third, "why", CONTEXT, instead_of=None)
+    assert releases.current() == second
+    assert releases.promote(third, "why", CONTEXT, instead_of=second).changed

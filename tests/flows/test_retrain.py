@@ -65,6 +65,7 @@ class House:
         for root in (self.home, self.checkout.root):
             root.mkdir()
             shutil.copy(REPO / "params.yaml", root)
+        shutil.copytree(REPO / "data/raw", self.checkout.root / "data/raw")
         self.releases = Releases(self.home / "releases")
         self.champion = self.releases.add(tiny_bundle(folder / "bundle"))
         self.releases.promote(self.champion, "test", {})
@@ -73,7 +74,8 @@ class House:
         self.promote = True
         monkeypatch.setattr(retraining, "scheduled", self.scheduled)
         monkeypatch.setattr(retraining, "run_phases", self.run_phases)
-        monkeypatch.setattr(challenge, "between", self.between)
+        self.compare = self.between
+        monkeypatch.setattr(challenge, "between", lambda *given: self.compare(*given))
 
     @contextmanager
     def scheduled(self, home: Path, log: Callable[[str], None]) -> Iterator[Checkout]:
@@ -168,6 +170,19 @@ def test_phases_that_fail_commit_nothing_and_the_rows_are_new_the_next_time(hous
     (house.checkout.root / feedback.TABLE).unlink()
     house.failure = None
     assert house.run().name == "Promoted"
+
+
+def test_a_champion_that_moved_meanwhile_is_left_alone(house: House, tmp_path: Path) -> None:
+    def moved(root: Path, *_: object) -> dict[str, Any]:
+        other = house.releases.add(tiny_bundle(tmp_path / "other", project="other"))
+        house.releases.promote(other, "by hand", {})
+        return {"promote": True, "sentence": "Better than the old one.", "groups": {}}
+
+    house.compare = moved
+    house.give("where is it")
+    state = house.run()
+    assert state.name == "Refused" and "with which" in state.message and "`graft promote" in state.message
+    assert house.releases.history()[-1]["why"] == "by hand"
 
 
 def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(house: House, monkeypatch: Any) -> None:
