@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from deploy import predictions
+from tasks.errors import InputError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+REQUEST, PLACE = "request_id", "row"
 Key = tuple[str, int]
 
 
@@ -24,6 +30,28 @@ class Joined:
     rows: list[tuple[str | None, str | None]]
     right: int
     unknown: int
+
+
+def keys_of(name: str, table: pa.Table) -> list[Key]:
+    """Request id and place in the request, 0 without a column for it, of each row of a file.
+
+    Args:
+        name: of the file.
+        table: has the column request_id.
+
+    Raises:
+        InputError: a place that is no whole number.
+    """
+    ids = [str(id_) for id_ in table.column(REQUEST).to_pylist()]
+    if PLACE not in table.column_names:
+        return [(id_, 0) for id_ in ids]
+    try:
+        places = [int(place or 0) for place in table.column(PLACE).to_pylist()]
+    except (TypeError, ValueError):
+        raise InputError(
+            f"Column {PLACE!r} of {name} holds other things than whole numbers: give the place in the request, from 0."
+        ) from None
+    return list(zip(ids, places, strict=True))
 
 
 def join(log: Path, keys: Sequence[Key], labels: Sequence[str | None]) -> Joined:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,11 @@ from deploy.settings import Settings
 from tasks import drift
 from tasks.artifacts import read_json, write_json
 from tasks.errors import InputError
-from tasks.manifest import read_manifest
+from tasks.manifest import fault, read_manifest
+from tasks.runtime import DRIFT, reference_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMNS = ("time", "version", "prediction", "probability", "projection")
 # After a long silence the newest windows say what is; each costs some milliseconds.
@@ -71,6 +75,33 @@ class Look:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Stream:
+    """Rows of one release that were not judged, from files of several servers.
+
+    Attributes:
+        table: N rows, file after file.
+        names: of the files.
+        file: (N,) numbers of the files.
+        place: (N,) places behind the rows in their files.
+        order: (N,) rows by time.
+        dropped: older rows that are too many to be judged.
+    """
+
+    table: pa.Table
+    names: list[str]
+    file: np.ndarray
+    place: np.ndarray
+    order: np.ndarray
+    dropped: int
+
+    def seen(self, count: int) -> dict[str, int]:
+        """File -> rows of it among the first `count`, which always are its beginning."""
+        taken = self.order[:count]
+        files = self.file[taken]
+        return {self.names[k]: int(self.place[taken][files == k].max()) for k in np.unique(files)}
+
+
 class Watch:
     """Looks at a prediction log, each time at the rows that came since; `remember` makes a look count.
 
@@ -88,43 +119,72 @@ class Watch:
         """Judge every whole window of the champion's answers that were not judged before.
 
         Raises:
-            InputError: there is no champion, its bundle is damaged, or a log file cannot be read.
+            InputError: there is no champion, its bundle is damaged or has no reference, or a log file cannot be read.
         """
         version = self._releases.current(CHAMPION)
         if version is None:
             raise InputError("There is no champion to watch: `graft run --promote` makes the first.")
         bundle = self._releases.path_of(version)
-        reference, labels = drift.load(bundle / "drift.npz"), read_manifest(bundle).labels
-        rows = self._unseen(version)
+        manifest = read_manifest(bundle)
+        reference = reference_of(bundle, manifest)
+        if reference is None:
+            raise fault(bundle, f"it has no {DRIFT}, so that its drift cannot be told")
         size = reference.window_rows
-        whole = len(rows) // size
-        first = max(0, whole - MOST_WINDOWS) * size
-        windows = [_judged(rows[i : i + size], reference, labels) for i in range(first, whole * size, size)]
-        self._seen |= {name: place for name, place, _ in rows[: whole * size]}
+        rows = self._unseen(version, MOST_WINDOWS * size)
+        count = len(rows.order)
+        whole = count - count % size
+        first = max(0, whole - MOST_WINDOWS * size)
+        table = rows.table.take(rows.order[first:whole])
+        windows = [_judged(table.slice(i, size), reference, manifest.labels) for i in range(0, whole - first, size)]
+        self._seen |= rows.seen(whole)
         limits = [float(limit) if np.isfinite(limit) else None for limit in reference.limits]
-        return Look(
-            version, windows, len(rows) - whole * size, first, size, dict(zip(drift.MEASURES, limits, strict=True))
-        )
+        told = dict(zip(drift.MEASURES, limits, strict=True))
+        return Look(version, windows, count - whole, rows.dropped + first, size, told)
 
     def remember(self) -> None:
         """Let the rows of the last look count as judged."""
         there = {path.name for path in self._log.glob("*.parquet")}
         write_json(self._state, {name: place for name, place in sorted(self._seen.items()) if name in there})
 
-    def _unseen(self, version: str) -> list[tuple[str, int, dict[str, Any]]]:
-        """File, place behind it there, and content of each row of a version that was not judged, by time.
-
-        Rows of a file are of one release and in the order of their time, so that what is judged of it always is its
-        beginning.
-        """
-        found = []
+    def _unseen(self, version: str, most: int) -> _Stream:
+        """Rows of a version that were not judged; of many, those of the last hours that have at least `most`."""
+        kept: list[tuple[str, pa.Table]] = []
+        dropped = 0
         for name, table in predictions.read(self._log, COLUMNS, self._seen):
-            before = self._seen.get(name, 0)
-            if table.column("version")[0].as_py() == version:
-                found += [(name, before + place, row) for place, row in enumerate(table.to_pylist(), start=1)]
-            else:
-                self._seen[name] = before + table.num_rows
-        return sorted(found, key=lambda one: one[2]["time"])
+            if table.column("version")[0].as_py() != version:  # a file is of one release
+                self._seen[name] = self._seen.get(name, 0) + table.num_rows
+                continue
+            kept.append((name, table))
+            while sum(one.num_rows for _, one in kept[1:]) >= most and _hour(kept[0][0]) < _hour(name):
+                old, rows = kept.pop(0)
+                self._seen[old] = self._seen.get(old, 0) + rows.num_rows
+                dropped += rows.num_rows
+        return self._stream(kept, dropped)
+
+    def _stream(self, kept: Sequence[tuple[str, pa.Table]], dropped: int) -> _Stream:
+        import pyarrow as pa
+
+        if not kept:
+            none = np.array([], dtype=np.int64)
+            return _Stream(pa.table({}), [], none, none, none, dropped)
+        names = [name for name, _ in kept]
+        lengths = [table.num_rows for _, table in kept]
+        file = np.repeat(np.arange(len(kept)), lengths)
+        place = np.concatenate([self._seen.get(name, 0) + 1 + np.arange(table.num_rows) for name, table in kept])
+        # A clock that was set back must not bring a later row of a file before an earlier one.
+        time = np.concatenate([np.maximum.accumulate(_microseconds(table)) for _, table in kept])
+        table = pa.concat_tables([table for _, table in kept])
+        return _Stream(table, names, file, place, np.lexsort((place, file, time)), dropped)
+
+
+def _hour(name: str) -> str:
+    return name[: len("2026-11-24T15")]
+
+
+def _microseconds(table: pa.Table) -> np.ndarray:
+    import pyarrow as pa
+
+    return np.asarray(table.column("time").cast(pa.int64()).to_numpy())
 
 
 def log_of(releases: Path) -> Path:
@@ -141,19 +201,16 @@ def log_of(releases: Path) -> Path:
     return releases / folder
 
 
-def _judged(
-    rows: Sequence[tuple[str, int, dict[str, Any]]], reference: drift.Reference, labels: Sequence[str]
-) -> Window:
-    found = [row for _, _, row in rows]
+def _judged(table: pa.Table, reference: drift.Reference, labels: Sequence[str]) -> Window:
     place = {label: k for k, label in enumerate(labels)}
     window = drift.Rows(
-        np.array([row["projection"] for row in found], dtype=np.float32),
-        np.array([place[row["prediction"]] for row in found]),
-        np.array([row["probability"] for row in found], dtype=np.float32),
+        np.array(table.column("projection").to_pylist(), dtype=np.float32),
+        np.array([place[label] for label in table.column("prediction").to_pylist()]),
+        table.column("probability").to_numpy(),
     )
     distances = drift.judge(reference, window)
-    since, until = (found[i]["time"].isoformat(timespec="seconds") for i in (0, -1))
-    return Window(since, until, len(found), distances, drift.alarms(reference, distances))
+    since, until = (table.column("time")[i].as_py().isoformat(timespec="seconds") for i in (0, -1))
+    return Window(since, until, table.num_rows, distances, drift.alarms(reference, distances))
 
 
 def markdown(look: Look) -> str:

@@ -84,7 +84,7 @@ class Runtime:
             raise fault(folder, f"its encoder cannot be loaded ({type(error).__name__})") from None
         session = _session(folder, manifest, threads)
         _check_graph(folder, manifest, encoder, session)
-        return cls(manifest, encoder, session, _reference(folder, manifest))
+        return cls(manifest, encoder, session, reference_of(folder, manifest))
 
     @property
     def version(self) -> str:
@@ -229,7 +229,12 @@ def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSes
         raise fault(folder, f"ONNX Runtime cannot load {manifest.model} ({type(error).__name__})") from None
 
 
-def _reference(folder: Path, manifest: Manifest) -> drift.Reference | None:
+def reference_of(folder: Path, manifest: Manifest) -> drift.Reference | None:
+    """Drift reference of a bundle; None for one that is only scored.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
     if DRIFT not in manifest.files:
         return None
     try:

@@ -38,7 +38,9 @@ class House:
                 self.clock, f"r{i}", version, [Answer("good" if is_good else "bad", 0.982)],
                 np.eye(2, dtype=np.float32)[[0 if is_good else 1]], None,
             )  # fmt: skip
-            path, requests = self.paths.setdefault(file, (predictions.new_path(self.log, "2026-11-24T12"), []))
+            path, requests = self.paths.setdefault(
+                file, (predictions.new_path(self.log, f"{self.clock:%Y-%m-%dT%H}"), [])
+            )
             requests.append(request)
         predictions.write(path, predictions.table_of(requests))
 

@@ -13,8 +13,6 @@ from tasks.errors import InputError
 if TYPE_CHECKING:
     from tasks.params import Params
 
-REQUEST, PLACE = "request_id", "row"
-
 
 @command
 def monitor(root: Path, as_json: Json = False) -> None:
@@ -42,7 +40,7 @@ def feedback(
     ],
     as_json: Json = False,
 ) -> None:
-    """Hand in labelled rows that came after the release; the next retraining learns from them.
+    """Hand in labelled rows that came after the release; the next retraining learns from those that are new.
 
     A row has the example and its label in the columns of data.input_column and data.label_column, or the label with the
     request_id of an answer (and its place there, row, if it was not the first).
@@ -61,37 +59,37 @@ def _labelled(
     root: Path, params: Params, source: Path
 ) -> tuple[list[tuple[str | None, str | None]], dict[str, Any] | None]:
     """Example and label of each row, and what the labels say of the answers where the rows name those."""
-    from deploy.answered import join
+    from deploy.answered import REQUEST, join, keys_of
     from deploy.watch import log_of
     from tasks.rows.read import label_text, read, read_source
     from tasks.rows.table import check_columns
 
-    data = params.data
+    data, live = params.data, None
     table = read_source(source, data.max_rows, None).table
-    joined = None
     if REQUEST in table.column_names:
         check_columns(source.name, table, [data.label_column], "name the labels so")
-        places = table.column(PLACE).to_pylist() if PLACE in table.column_names else [0] * table.num_rows
-        keys = [
-            (str(id_), int(place or 0)) for id_, place in zip(table.column(REQUEST).to_pylist(), places, strict=True)
-        ]
-        joined = join(
-            log_of(root / "releases"), keys, list(map(label_text, table.column(data.label_column).to_pylist()))
-        )
-    live = {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown} if joined else None
-    if joined and data.input_column not in table.column_names:
-        if joined.rows and not any(text for text, _ in joined.rows):
-            raise InputError(
-                f"{source.name} names requests whose inputs were not logged: add the column {data.input_column!r}, or "
-                "serve with GRAFT_LOG_INPUTS=1 from now on."
-            )
-        return joined.rows, live
+        labels = [label_text(label) for label in table.column(data.label_column).to_pylist()]
+        joined = join(log_of(root / "releases"), keys_of(source.name, table), labels)
+        live = {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown}
+        if data.input_column not in table.column_names:
+            _refuse_without_inputs(source.name, data.input_column, joined.rows)
+            return joined.rows, live
     raw = read(source, data.model_copy(update={"where": {}}))
     return list(zip(raw.inputs, raw.labels, strict=True)), live
 
 
+def _refuse_without_inputs(name: str, column: str, rows: list[tuple[str | None, str | None]]) -> None:
+    if not rows:
+        raise InputError(f"{name} names no request that the prediction log has: add the column {column!r}.")
+    if not any(text for text, _ in rows):
+        raise InputError(
+            f"{name} names requests whose inputs were not logged: add the column {column!r}, or serve with "
+            "GRAFT_LOG_INPUTS=1 from now on."
+        )
+
+
 def _feedback_text(record: dict[str, Any]) -> str:
-    lines = [f"{record['taken']} rows taken, {record['known']} known already: `graft retrain` learns from them."]
+    lines = [f"{record['taken']} rows taken, {record['known']} known already: `graft retrain` learns from what is new."]
     lines += [f"{count} refused: {reason}." for reason, count in record["refused"].items()]
     if record["live"]:
         live = record["live"]

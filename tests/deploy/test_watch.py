@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from deploy.watch import MOST_WINDOWS, Watch, markdown, sentence
 from tests.bundles import tiny_bundle
-from tests.house import House
+from tests.house import NOON, House
 from tests.releasing import refused
 
 
@@ -87,6 +88,36 @@ def test_of_a_great_many_windows_the_newest_are_judged(house: House) -> None:
 def test_without_a_champion_there_is_nothing_to_watch(tmp_path: Path) -> None:
     with refused("There is no champion to watch"):
         Watch(tmp_path / "releases", tmp_path / "log", tmp_path / "state.json").look()
+
+
+def test_a_clock_that_was_set_back_makes_no_answer_count_twice(house: House) -> None:
+    house.answer(8)
+    house.clock -= timedelta(seconds=6)
+    house.answer(7)
+    found = house.look()
+    assert ([window.rows for window in found.windows], found.waiting) == ([10], 5)
+    house.answer(5)
+    found = house.look()
+    assert ([window.rows for window in found.windows], found.waiting) == ([10], 0)
+
+
+def test_of_many_hours_only_the_last_are_read_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.watch.MOST_WINDOWS", 2)
+    for hour in range(5):
+        house.clock = NOON + timedelta(hours=hour)
+        house.answer(15, file=str(hour))
+    found = house.look()
+    # Of the last two hours' 30 answers two windows and a rest are kept; three hours before are passed over.
+    assert (len(found.windows), found.passed_over) == (2, 55)
+    assert found.windows[0].since == "2026-11-24T15:00:11+00:00"
+    assert (house.look().windows, house.look().waiting) == ([], 0)
+
+
+def test_a_bundle_without_a_usable_reference_is_told(house: House) -> None:
+    (house.releases.path_of(house.version) / "drift.npz").chmod(0o644)
+    (house.releases.path_of(house.version) / "drift.npz").write_bytes(b"no arrays")
+    with refused("drift.npz cannot be loaded"):
+        house.look()
 
 
 def test_without_answers_it_says_what_it_waits_for(house: House) -> None:

@@ -49,7 +49,7 @@ def test_rows_with_their_examples(root: Path) -> None:
     content = "text,label,channel\nwhere is it,delivery,chat\nhello,,chat\n"
     assert told(root, content) == {"taken": 1, "known": 0, "refused": {"empty label": 1}, "live": None}
     assert feedback(root, content) == (
-        0, "0 rows taken, 1 known already: `graft retrain` learns from them.\n1 refused: empty label.\n", ""
+        0, "0 rows taken, 1 known already: `graft retrain` learns from what is new.\n1 refused: empty label.\n", ""
     )  # fmt: skip
 
 
@@ -79,3 +79,15 @@ def test_a_file_without_labels_is_refused(root: Path) -> None:
     assert code == 2 and "has no column 'label'" in err
     code, _, err = feedback(root, "request_id,topic\nr1,delivery\n")
     assert code == 2 and "has no column 'label'" in err
+
+
+@pytest.mark.parametrize("place", ["first", "1.5"])
+def test_a_place_that_is_no_number_is_refused(root: Path, place: str) -> None:
+    log(root, "r1", "delivery", inputs=["where is it"])
+    code, _, err = feedback(root, f"request_id,row,label\nr1,{place},delivery\n")
+    assert code == 2 and "Column 'row' of late.csv holds other things than whole numbers" in err
+
+
+def test_requests_that_the_log_does_not_have_are_refused(root: Path) -> None:
+    code, _, err = feedback(root, "request_id,label\ngone,delivery\n")
+    assert code == 2 and "names no request that the prediction log has" in err
