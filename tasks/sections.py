@@ -56,7 +56,9 @@ class Data(Strict):
         description="Labelled rows that came after a release, as `graft retrain` collects them, or null; all are kept."
     )
     where: dict[str, Scalar] = Field(description="Rows kept: column -> value.")
-    test_share: Share = Field(description="Share of rows held out for the receipt; ignored with `test`.")
+    test_share: Share = Field(
+        description="Share of rows held out for the receipt; with `test`, of those that came later alone."
+    )
     validation_share: Share = Field(description="Share of the other rows that steers the training.")
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer rows are quarantined.")
     max_labels: int = Field(ge=2, le=10_000, description="More labels than this are refused.")

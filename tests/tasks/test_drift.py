@@ -57,6 +57,15 @@ def test_windows_without_drift_stay_under_the_rate_and_others_do_not(reference: 
     assert all("features" in measures for measures in loud)
 
 
+def test_the_measures_share_the_rate() -> None:
+    # Each is over its limit in a third of the windows that may be an alarm, on the reference's own windows.
+    found = drift.fit(*answers(200, 0), window_rows=50, false_alarm_rate=0.3, seed=1)
+    inside = drift._windows(np.random.default_rng(5), 4000, len(found.rows), 50)
+    over = drift.distances(found.rows, found.rows, inside, found.labels) > found.limits
+    assert np.all(over.mean(axis=0) < 0.13) and over[:, 0].mean() > 0.07
+    assert over.any(axis=1).mean() < 0.3
+
+
 def test_each_measure_sees_its_own_drift(reference: drift.Reference) -> None:
     rows = reference.rows
     same = Rows(rows.features[:50], rows.predicted[:50], rows.confidence[:50])

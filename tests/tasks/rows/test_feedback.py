@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks.errors import InputError
+from tasks.errors import BusyError, InputError
 from tasks.params import Params
 from tasks.rows.clean import load
 from tasks.rows.feedback import Taken, merge, place, take
+from tasks.stage import one_writer
 from tests.factories import params
 
 TEXTS = params(data__path="rows.csv", data__where={}, data__feedback="data/raw/feedback.csv")
@@ -127,6 +128,13 @@ def test_feedback_without_a_usable_row_is_refused_and_leaves_nothing(home: Path)
     with pytest.raises(InputError, match=r"None of the 2 rows of feedback can be used \(2 of them: empty label\)"):
         give(home, ("a", None), ("b", ""))
     assert not (home / ".graft").exists()
+
+
+def test_two_hands_at_once_add_one_batch_after_the_other(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.stage.WAIT_SECONDS", 0.1)
+    with one_writer(home / ".graft/feedback/.lock"), pytest.raises(BusyError):
+        give(home, ("where is it", "parcel"))
+    assert give(home, ("where is it", "parcel")).rows == 1
 
 
 def test_a_batch_that_was_cut_off_is_no_batch(home: Path, root: Path) -> None:
