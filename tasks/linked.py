@@ -17,7 +17,7 @@ NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 # What stays in a worktree although no commit has it: resume state, features, DVC's own settings.
 KEPT = ("-e", ".graft", "-e", ".dvc")
 # DVC's settings that a worktree has as they are in the checkout now, whatever its commit says, and which are places.
-SHARED = {"core": ("remote",), "cache": ("dir",), "remote": ("url",)}
+SHARED_SETTINGS = {"core": ("remote",), "cache": ("dir",), "remote": ("url",)}
 PLACES = {"dir", "url"}
 LOCKS = ("index.lock", "HEAD.lock")
 # A git command that outlives the process that started it is left to end; a lock older than this has nobody.
@@ -110,7 +110,7 @@ def share_data(home: Path, root: Path) -> None:
     own = home / ".dvc/config.local"
     settings = _settings(own)
     for section, values in _settings(home / ".dvc/config").items():
-        shared = {name: value for name, value in values.items() if name in SHARED.get(section.split()[0], ())}
+        shared = {name: value for name, value in values.items() if name in SHARED_SETTINGS.get(section.split()[0], ())}
         settings[section] = shared | settings.get(section, {})
     for section, name in ((section, name) for section, values in settings.items() for name in PLACES & values.keys()):
         place = settings[section][name].strip("\"'")

@@ -27,7 +27,7 @@ CARRIED = ("dvc.lock", "code.yaml", "data/raw/feedback*.dvc")
 FEEDBACK = "feedback"
 IGNORES = "data/raw/.gitignore"
 # Stores of .graft that a run here has in common with runs by hand; both are safe for two writers.
-SHARED = ("features", "looks")
+SHARED_STORES = ("features", "looks")
 NONE = "0" * 40
 # The retraining of a night may still run when the clock says transfer: its turn comes.
 TURN_SECONDS = 6 * 3600.0
@@ -156,7 +156,7 @@ def _checkout(home: Path, log: Callable[[str], None]) -> Checkout:
         _carry(root, parents[0])
     if unfinished:
         write_text(root / lock.NAME, unfinished)
-    for name in SHARED:
+    for name in SHARED_STORES:
         linked.link(home / STATE / name, root / STATE / name)
     for name in ("params.yaml", "dvc.yaml"):
         if versions.uncommitted(home, name):
