@@ -106,6 +106,11 @@ def test_data_go_to_the_remote_and_the_cache_of_the_checkout(ran: Path) -> None:
     assert cache.resolve() == ran / ".dvc/cache" and list((ran / ".dvc/cache/files").rglob("*"))
 
 
+def test_features_and_counted_looks_are_those_of_the_checkout(ran: Path) -> None:
+    for name in ("features", "looks"):
+        assert (ran / ".graft/worktree/.graft" / name).resolve() == ran / ".graft" / name
+
+
 def test_the_next_run_goes_on_from_the_last(ran: Path, tmp_path: Path) -> None:
     root = Path(shutil.copytree(ran, tmp_path / "project", symlinks=True))
     shutil.rmtree(root / ".graft/worktree")
@@ -259,6 +264,16 @@ def test_a_branch_on_which_the_user_stands_is_not_moved(fresh: Path) -> None:
     git(fresh, "switch", "-q", "-c", "graft/scheduled")
     with pytest.raises(InputError, match="is checked out and would move under you: `git switch`"), scheduled(fresh):
         pass
+
+
+def test_a_branch_to_which_the_user_came_meanwhile_is_not_moved(fresh: Path) -> None:
+    git(fresh, "branch", "graft/scheduled")
+    with scheduled(fresh) as checkout:
+        git(fresh, "switch", "-q", "graft/scheduled")
+        (checkout.root / "setting.txt").write_text("2")
+        with pytest.raises(InputError, match="is checked out and would move under you"):
+            checkout.commit(["setting.txt"], "late")
+    assert git(fresh, "rev-parse", "HEAD") == git(fresh, "rev-parse", "main")
 
 
 def test_nothing_committed(tmp_path: Path) -> None:
