@@ -201,7 +201,7 @@ def _carry(root: Path, tip: str) -> None:
     names = git(root, "ls-tree", "-r", "-z", "--name-only", tip, "--", ".").split("\0")[:-1]
     records = [name for name in names if any(fnmatch(name, pattern) for pattern in CARRIED)]
     if records:
-        git(root, "checkout", "-q", tip, "--", *records)
+        git(root, *linked.NO_HOOKS, "checkout", "-q", tip, "--", *records)
     if IGNORES in names:
         there = (root / IGNORES).read_text(encoding="utf-8") if (root / IGNORES).is_file() else ""
         theirs = git(root, "show", f"{tip}:./{IGNORES}").splitlines()

@@ -168,6 +168,18 @@ def test_the_feedback_that_runs_joined_stays_in_the_params(fresh: Path) -> None:
         assert "feedback:" not in (checkout.root / "params.yaml").read_text(), "the user's Graft knows no such leaf"
 
 
+def test_hooks_of_the_users_own_are_not_run(fresh: Path) -> None:
+    hook = fresh / ".git/hooks/post-checkout"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\ntouch ran-by-a-hook\nexit 1\n")
+    hook.chmod(0o755)
+    run_and_commit(fresh)
+    change(fresh, "setting.txt", "2")
+    with scheduled(fresh) as checkout:
+        assert len(checkout.parents) == 2, "records of the first run are carried"
+        assert not (checkout.root / "ran-by-a-hook").exists()
+
+
 def test_a_run_stands_on_the_branch_where_the_user_changed_nothing(ran: Path) -> None:
     told: list[str] = []
     params, tip = (ran / "params.yaml").read_text(), git(ran, "rev-parse", "graft/scheduled")
