@@ -23,7 +23,7 @@ from tasks.versions import git
 # What every commit of a run has: what was made of what, and the data that came with it.
 RECORDS = ("dvc.lock", "code.yaml", "params.yaml", "*.dvc", "*.gitignore")
 # What only scheduled runs write, beside the value of FEEDBACK.
-CARRIED = ("dvc.lock", "code.yaml", "data/raw/feedback*.dvc")
+CARRIED = ("dvc.lock", "code.yaml", "data/retrain.json", "data/raw/feedback*.dvc")
 FEEDBACK = "feedback"
 IGNORES = "data/raw/.gitignore"
 # Stores of .graft that a run here has in common with runs by hand; both are safe for two writers.

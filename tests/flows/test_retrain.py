@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from deploy.releases import Releases
 from flows import retrain as retraining
 from flows.commands import app
-from tasks import phases
+from tasks import phases, worktree
 from tasks.artifacts import read_json, write_json
 from tasks.errors import BusyError, GateError, InputError
 from tasks.manifest import read_manifest
@@ -200,6 +200,10 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
     house.releases.rollback("by hand", {})
     assert house.run().message == "No labelled rows came since the last retraining."
     assert house.releases.current() == house.champion
+
+
+def test_what_was_decided_is_carried_to_a_base_that_moved() -> None:
+    assert retraining.RECORD in worktree.CARRIED
 
 
 def test_a_decision_against_another_champion_is_not_finished(house: House, monkeypatch: Any) -> None:

@@ -151,6 +151,20 @@ def test_what_the_user_commits_and_what_runs_made_are_joined(fresh: Path) -> Non
         assert checkout.parents == [base] and checkout.tip == made
 
 
+def test_what_a_retraining_decided_is_known_on_a_base_that_moved(fresh: Path) -> None:
+    decided = '{"promote": true}'
+    with scheduled(fresh) as checkout:
+        (checkout.root / "data/retrain.json").write_text(decided)
+        assert checkout.commit(["data/retrain.json"], "decided, and killed before the promotion")
+    base = change(fresh, "setting.txt", "2")
+    with scheduled(fresh) as checkout:
+        assert checkout.parents[1:] == [base]
+        assert (checkout.root / "data/retrain.json").read_text() == decided
+        run(checkout)
+        assert checkout.commit([], "a run that decides nothing")
+    assert git(fresh, "show", "graft/scheduled:data/retrain.json") == decided
+
+
 def test_the_feedback_that_runs_joined_stays_in_the_params(fresh: Path) -> None:
     params = (fresh / "params.yaml").read_text()
     params = re.sub(r"  feedback:.*\n", "", params).replace("data:\n", "data:\n  feedback: null  # joined\n", 1)
