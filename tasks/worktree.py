@@ -210,7 +210,7 @@ def _carry(root: Path, tip: str) -> None:
             write_text(root / IGNORES, "".join(f"{line}\n" for line in [*there.splitlines(), *more]))
     text = (root / "params.yaml").read_bytes().decode("utf-8")
     ours, theirs_data = _data(text), _data(git(root, "show", f"{tip}:./params.yaml") if "params.yaml" in names else "")
-    if FEEDBACK in ours and FEEDBACK in theirs_data and ours[FEEDBACK] != theirs_data[FEEDBACK]:
+    if FEEDBACK in ours and ours[FEEDBACK] is None and theirs_data.get(FEEDBACK):
         write_text(root / "params.yaml", with_values(text, {f"data.{FEEDBACK}": theirs_data[FEEDBACK]}))
 
 

@@ -160,7 +160,6 @@ def test_what_a_retraining_decided_is_known_on_a_base_that_moved(fresh: Path) ->
     with scheduled(fresh) as checkout:
         assert checkout.parents[1:] == [base]
         assert (checkout.root / "data/retrain.json").read_text() == decided
-        run(checkout)
         assert checkout.commit([], "a run that decides nothing")
     assert git(fresh, "show", "graft/scheduled:data/retrain.json") == decided
 
@@ -177,6 +176,10 @@ def test_the_feedback_that_runs_joined_stays_in_the_params(fresh: Path) -> None:
         joined = (checkout.root / "params.yaml").read_text()
     assert yaml.safe_load(joined)["data"]["feedback"] == "data/raw/feedback.csv"
     assert yaml.safe_load(joined)["project"]["seed"] == 14 and "  # joined\n" in joined
+    change(fresh, "params.yaml", params.replace("null  #", "data/raw/mine.csv  #"))
+    with scheduled(fresh) as checkout:
+        text = (checkout.root / "params.yaml").read_text()
+    assert yaml.safe_load(text)["data"]["feedback"] == "data/raw/mine.csv", "what the user names counts"
     change(fresh, "params.yaml", re.sub(r"  feedback:.*\n", "", params))
     with scheduled(fresh) as checkout:
         assert "feedback:" not in (checkout.root / "params.yaml").read_text(), "the user's Graft knows no such leaf"
