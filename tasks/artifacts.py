@@ -28,8 +28,8 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, canonical_json(value))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text by rename, so that a reader never sees half of it."""
+def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
+    """Write UTF-8 text by rename, so that a reader never sees half of it, nor one whom `mode` bars any of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -38,7 +38,7 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files that only their owner reads; a server may run as another user.
-        os.chmod(name, 0o644)
+        os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

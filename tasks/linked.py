@@ -120,9 +120,8 @@ def share_data(home: Path, root: Path) -> None:
     lines = [
         f"['{section}']\n" + "".join(f"{k} = {v}\n" for k, v in values.items()) for section, values in settings.items()
     ]
-    path = root / ".dvc/config.local"
-    write_text(path, "".join(lines))
-    path.chmod(own.stat().st_mode if own.is_file() else 0o600)
+    mode = own.stat().st_mode & 0o777 if own.is_file() else 0o600
+    write_text(root / ".dvc/config.local", "".join(lines), mode=mode)
 
 
 def link(folder: Path, place: Path) -> None:

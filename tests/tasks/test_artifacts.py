@@ -45,6 +45,23 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, mo
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.txt"]
 
 
+def test_a_file_that_others_may_not_read_is_never_theirs_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+    given = os.chmod
+
+    def chmod(path: str, mode: int) -> None:
+        given(path, mode)
+        modes.append(os.stat(path).st_mode & 0o777)
+
+    monkeypatch.setattr(os, "chmod", chmod)
+    artifacts.write_text(tmp_path / "secret", "password", mode=0o600)
+    artifacts.write_text(tmp_path / "open", "text")
+    assert modes == [0o600, 0o644]
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("secret", "open")] == modes
+
+
 def test_hashes_are_plain_sha256(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(artifacts, "CHUNK_BYTES", 3)
     (tmp_path / "f").write_bytes(b"abcdefgh")

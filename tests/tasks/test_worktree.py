@@ -336,7 +336,16 @@ def test_without_a_remote_nothing_is_pushed_and_nothing_fails(fresh: Path) -> No
         assert checkout.push().startswith("The data are not pushed, because DVC could not (")
 
 
-def test_settings_of_the_users_own_count_in_the_worktree(fresh: Path) -> None:
+def test_settings_of_the_users_own_count_in_the_worktree(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+    placed = os.replace
+
+    def replace(source: str, target: str) -> None:
+        placed(source, target)
+        if os.path.basename(target) == "config.local":
+            modes.append(os.stat(target).st_mode & 0o777)
+
+    monkeypatch.setattr(os, "replace", replace)
     (fresh / ".dvc/config.local").write_text(
         "['remote \"storage\"']\n    url = ../../other\n    jobs = 2\n[cache]\n    type = hardlink\n"
     )
@@ -346,7 +355,8 @@ def test_settings_of_the_users_own_count_in_the_worktree(fresh: Path) -> None:
         assert checkout.push() == "The data are pushed to DVC's remote."
     assert (fresh.parent / "other/files").is_dir()
     text = path.read_text()
-    assert "jobs = 2" in text and "type = hardlink" in text and path.stat().st_mode & 0o777 == 0o600
+    assert "jobs = 2" in text and "type = hardlink" in text
+    assert modes == [path.stat().st_mode & 0o777] == [0o600], "credentials are open to others at no time"
 
 
 def test_a_project_in_a_folder_of_a_repository_has_a_branch_of_its_own(tmp_path: Path) -> None:
