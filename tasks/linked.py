@@ -56,7 +56,8 @@ def stand_on(home: Path, place: Path, commit: str) -> Path:
     if not is_linked(home, place):
         remove(home, place)
         git(home, *NO_HOOKS, "worktree", "add", "--detach", "--no-checkout", str(place), commit)
-    _drop_locks(Path(git(place, "rev-parse", "--absolute-git-dir").strip()))
+    folder = Path(git(place, "rev-parse", "--absolute-git-dir").strip())
+    drop_locks(*(folder / name for name in LOCKS))
     git(place, *NO_HOOKS, "checkout", "-q", "--detach", "--force", commit)
     git(place, "clean", "-ffdq", *KEPT)
     root = place / git(home, "rev-parse", "--show-prefix").strip()
@@ -85,12 +86,21 @@ def _is_registered(home: Path, place: Path) -> bool:
     return f"worktree {place.resolve()}" in git(home, "worktree", "list", "--porcelain").splitlines()
 
 
-def _drop_locks(folder: Path) -> None:
-    """Drop what a killed git command still holds in the worktree's own part of the repository."""
-    for path in (folder / name for name in LOCKS):
-        while path.exists() and time.time() - path.stat().st_mtime < ABANDONED_SECONDS:
+def drop_locks(*paths: Path) -> None:
+    """Drop what a killed git command still holds; one that another still works under is waited for."""
+    for path in paths:
+        while (age := _age(path)) is not None and age < ABANDONED_SECONDS:
             time.sleep(0.1)
-        path.unlink(missing_ok=True)
+        if age is not None:
+            path.unlink(missing_ok=True)
+
+
+def _age(path: Path) -> float | None:
+    """Seconds since a file was written; None if there is none."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return None
 
 
 def remove(home: Path, place: Path) -> None:

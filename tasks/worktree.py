@@ -80,7 +80,7 @@ class Checkout:
             The commit, or None if nothing changed.
 
         Raises:
-            InputError: the branch moved meanwhile or is checked out somewhere, or git refuses.
+            InputError: the branch moved meanwhile or is checked out somewhere, or git refuses, as it says.
         """
         _refuse_checked_out(self.home, self.branch)
         listed = git(self.root, "ls-files", "-z", "-c", "-o", "--exclude-standard", "--", *RECORDS).split("\0")[:-1]
@@ -94,6 +94,8 @@ class Checkout:
         try:
             git(self.root, "update-ref", f"refs/heads/{self.branch}", made, self.tip or NONE)
         except InputError:
+            if _tip(self.home, self.branch) == self.tip:
+                raise
             raise InputError(
                 f"Branch {self.branch} moved during the run, so that nothing was committed: run again, which goes on "
                 "from where the branch is now."
@@ -106,7 +108,7 @@ class Checkout:
         """Give the run's commit the next tag of its kind, such as graft/run-0001; None if there is no commit."""
         if self.made is None:
             return None
-        kind = f"{self.branch.removesuffix('scheduled')}run-"
+        kind = _tags(self.branch)
         known = git(self.root, "for-each-ref", "--format=%(refname)", f"refs/tags/{kind}*").split()
         numbers = [
             int(match[1]) for name in known if (match := re.fullmatch(rf"refs/tags/{re.escape(kind)}(\d+)", name))
@@ -135,7 +137,7 @@ def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checko
 
     Raises:
         BusyError: another scheduled run holds it for longer than `TURN_SECONDS`.
-        InputError: nothing is committed, the branch is checked out, or data are missing.
+        InputError: nothing is committed, the branch is checked out or cannot be made, or data are missing.
     """
     busy = "Another scheduled run works on this project: wait for it to end, or stop it, and run again."
     with one_writer(home / STATE / "scheduled.lock", busy, TURN_SECONDS):
@@ -144,7 +146,9 @@ def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checko
 
 def _checkout(home: Path, log: Callable[[str], None]) -> Checkout:
     base, place, branch = linked.commit_of(home, "HEAD"), home / STATE / "worktree", _branch(home)
-    tip = git(home, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}").strip() or None
+    _refuse_in_the_way(home, branch)
+    linked.drop_locks(*_locks(home, branch))
+    tip = _tip(home, branch)
     unfinished = _unfinished(home, place)
     if tip is None or _is_ancestor(home, tip, base):
         parents = [base]
@@ -172,6 +176,35 @@ def _branch(home: Path) -> str:
     folders = git(home, "rev-parse", "--show-prefix").strip().strip("/").split("/")
     plain = [re.sub(r"[^A-Za-z0-9_-]+", "-", folder) for folder in folders if folder]
     return "/".join(["graft", *plain, "scheduled"])
+
+
+def _tags(branch: str) -> str:
+    """What the tags of its runs have in common: graft/run- for graft/scheduled."""
+    return f"{branch.removesuffix('scheduled')}run-"
+
+
+def _tip(home: Path, branch: str) -> str | None:
+    return git(home, "for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}").strip() or None
+
+
+def _locks(home: Path, branch: str) -> list[Path]:
+    """What git commands that a power cut ended left on the branch and on the tags of its runs."""
+    refs = home / git(home, "rev-parse", "--git-path", "refs").strip()
+    tags = refs / "tags" / _tags(branch)
+    return [refs / "heads" / f"{branch}.lock", *tags.parent.glob(f"{tags.name}*.lock")]
+
+
+def _refuse_in_the_way(home: Path, branch: str) -> None:
+    """A name that is a folder of others can be no branch or tag; git would say so when the run is to be committed."""
+    names = git(home, "for-each-ref", "--format=%(refname)", "refs/heads/graft", "refs/tags/graft").split()
+    for ref in (f"refs/heads/{branch}", f"refs/tags/{_tags(branch)}0001"):
+        for name in names:
+            if ref.startswith(f"{name}/") or name.startswith(f"{ref}/"):
+                kind, short = {"heads": "branch", "tags": "tag"}[name.split("/")[1]], name.split("/", 2)[2]
+                raise InputError(
+                    f"The {kind} {short} is in the way of {ref.split('/', 2)[2]}, which scheduled runs make: rename or "
+                    "delete it, and run again."
+                )
 
 
 def _refuse_checked_out(home: Path, branch: str) -> None:

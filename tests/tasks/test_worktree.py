@@ -257,6 +257,17 @@ def test_what_a_killed_run_left_is_mended_and_what_it_finished_counts(fresh: Pat
         assert not (root / "dvc.lock").exists(), "half a lock would stop DVC for good"
 
 
+def test_locks_of_refs_that_a_power_cut_left_are_dropped(fresh: Path) -> None:
+    for name in ("heads/graft/scheduled.lock", "tags/graft/run-0001.lock"):
+        path = fresh / ".git/refs" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.utime(path, (0, 0))
+    with scheduled(fresh) as checkout:
+        (checkout.root / "setting.txt").write_text("2")
+        assert checkout.commit(["setting.txt"], "run") and checkout.tag() == "graft/run-0001"
+
+
 @pytest.mark.parametrize("left", ["no link", "locked", "gone"])
 def test_a_half_made_worktree_is_made_anew(fresh: Path, left: str) -> None:
     place, folder = fresh / ".graft/worktree", fresh / ".git/worktrees/worktree"
@@ -292,6 +303,39 @@ def test_a_branch_that_moved_is_not_overwritten(fresh: Path) -> None:
 def test_a_branch_on_which_the_user_stands_is_not_moved(fresh: Path) -> None:
     git(fresh, "switch", "-q", "-c", "graft/scheduled")
     with pytest.raises(InputError, match="is checked out and would move under you: `git switch`"), scheduled(fresh):
+        pass
+
+
+def test_what_git_refuses_is_told_in_its_words(fresh: Path) -> None:
+    with scheduled(fresh) as checkout:
+        (checkout.root / "setting.txt").write_text("2")
+        held = fresh / ".git/refs/heads/graft/scheduled.lock"
+        held.parent.mkdir(parents=True)
+        held.touch()
+        with pytest.raises(InputError, match=r"^git refused \(.*scheduled.lock': File exists.*\): mend that"):
+            checkout.commit(["setting.txt"], "late")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "made"),
+    [
+        ("branch", "graft", "graft/scheduled"),
+        ("branch", "graft/scheduled/mine", "graft/scheduled"),
+        ("tag", "graft", "graft/run-0001"),
+    ],
+)
+def test_a_name_that_is_in_the_way_is_refused_before_anything_runs(
+    fresh: Path, kind: str, name: str, made: str
+) -> None:
+    git(fresh, kind, name)
+    git(fresh, kind, "graft-of-another-kind")
+    with (
+        pytest.raises(InputError, match=rf"^The {kind} {name} is in the way of {made}, .*: rename or"),
+        scheduled(fresh),
+    ):
+        pass
+    git(fresh, kind, "-d", name)
+    with scheduled(fresh):
         pass
 
 
