@@ -6,7 +6,7 @@ from tasks import metrics, predictions, prepared
 from tasks.artifacts import canonical_json, read_json, sha256_text, write_json
 from tasks.problems.classification.answer import probabilities
 from tasks.receipt.compare import compare
-from tasks.stage import Stage, run
+from tasks.stage import Stage, one_writer, run
 
 ANSWERS = {
     "adapted": "data/adaptation/predictions.arrow",
@@ -36,8 +36,9 @@ def main(stage: Stage) -> None:
 def count_look(stage: Stage, test_hash: str, receipt_hash: str) -> None:
     """Remember that another receipt was read off these test rows; the same receipt again is no new look."""
     path = stage.state("looks") / f"{test_hash[:32]}.json"
-    seen = read_json(path) if path.is_file() else []
-    write_json(path, sorted({*seen, receipt_hash}))
+    with one_writer(path.parent / ".lock"):  # a scheduled run has this store in common with one by hand
+        seen = read_json(path) if path.is_file() else []
+        write_json(path, sorted({*seen, receipt_hash}))
 
 
 if __name__ == "__main__":
