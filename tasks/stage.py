@@ -175,20 +175,23 @@ def die_with_parent() -> None:
 
 
 @contextmanager
-def one_writer(path: Path, busy: str = BUSY, seconds: float | None = None) -> Iterator[None]:
+def one_writer(
+    path: Path, busy: str = BUSY, seconds: float | None = None, waits: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Hold an exclusive lock on `path`; the kernel drops it with the process, however that ends.
 
     Args:
         path: of the lock.
         busy: what is wrong, and what to do, where another process holds it.
         seconds: how long to wait for that process; if not given, as long as a dying one takes.
+        waits: called once, before the wait for that process.
 
     Raises:
         BusyError: another process holds it for longer.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        deadline = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds)
+        deadline, waiting = time.monotonic() + (WAIT_SECONDS if seconds is None else seconds), False
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,6 +199,9 @@ def one_writer(path: Path, busy: str = BUSY, seconds: float | None = None) -> It
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise BusyError(busy) from None
+                if not waiting:
+                    waits()
+                waiting = True
                 time.sleep(0.1)
         yield
 

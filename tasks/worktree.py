@@ -140,7 +140,8 @@ def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checko
         InputError: nothing is committed, the branch is checked out or cannot be made, or data are missing.
     """
     busy = "Another scheduled run works on this project: wait for it to end, or stop it, and run again."
-    with one_writer(home / STATE / "scheduled.lock", busy, TURN_SECONDS):
+    waits = "Another scheduled run works on this project: this one waits for its turn."
+    with one_writer(home / STATE / "scheduled.lock", busy, TURN_SECONDS, lambda: log(waits)):
         yield _checkout(home.resolve(), log)
 
 

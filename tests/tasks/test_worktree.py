@@ -19,7 +19,7 @@ from tasks.errors import BusyError, InputError
 from tasks.reproduce import Record, reproduce
 from tasks.stage import one_writer
 from tasks.worktree import Checkout, scheduled
-from tests.toy import git, write_toy, write_versions
+from tests.toy import git, within, write_toy, write_versions
 
 # A folder that cannot be made, for its parent is a file.
 REMOTE_IN_A_FILE = "    remote = storage\n['remote \"storage\"']\n    url = ../setting.txt/storage\n"
@@ -215,16 +215,19 @@ def test_one_run_waits_for_the_other(fresh: Path, monkeypatch: pytest.MonkeyPatc
     order: list[str] = []
 
     def second() -> None:
-        with scheduled(fresh):
+        with scheduled(fresh, order.append):
             order.append("second")
 
     waiting = threading.Thread(target=second)
     with one_writer(fresh / ".graft/scheduled.lock"):
         waiting.start()
+        assert within(10, lambda: bool(order)), "who waits is told"
         waiting.join(timeout=0.5)
         order.append("first")
     waiting.join(timeout=60)
-    assert order == ["first", "second"]
+    assert order == [
+        "Another scheduled run works on this project: this one waits for its turn.", "first", "second",
+    ]  # fmt: skip
 
 
 def test_a_run_whose_turn_does_not_come_is_told(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
