@@ -167,7 +167,9 @@ class Int8(Strict):
 
 class Deployment(Strict):
     opset: int = Field(ge=18, le=23, description="ONNX operator set.")
-    max_logit_difference: float = Field(gt=0, description="Tolerance between torch and ONNX float32.")
+    max_logit_difference: float = Field(
+        gt=0, description="Tolerance between torch and ONNX float32, as a share of the largest logit, of 1 at least."
+    )
     int8: Int8
 
 

@@ -56,7 +56,8 @@ def main(stage: Stage) -> None:
     raw = (source.read(cell, stage.root) for cell in test.inputs)
     served = Runtime.load(folder, params.resources.threads).predict(raw).logits
     records["served"] = scored(Artefact(served, None))
-    found = chain.breaks(records, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
+    largest = float(np.abs(artefacts["checkpoint"].logits).max())
+    found = chain.breaks(records, largest, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
         stage.out("data/deployment/chain.json"),
         {"artefacts": records, "shipped": name, "reason": reason, "breaks": found},

@@ -53,13 +53,20 @@ def score(
     }
 
 
-def breaks(records: dict[str, Any], settings: Deployment) -> list[str]:
-    """A sentence for every link that does not answer as the checkpoint does."""
+def breaks(records: dict[str, Any], largest: float, settings: Deployment) -> list[str]:
+    """A sentence for every link that does not answer as the checkpoint does.
+
+    Args:
+        records: name of an artefact -> what `score` made of it.
+        largest: absolute value of the checkpoint's largest logit, with which float32 rounding grows.
+        settings: the tolerance.
+    """
+    limit = settings.max_logit_difference * max(1.0, largest)
     return [
         f"{name} differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
-        f"deployment.max_logit_difference {settings.max_logit_difference:g}."
+        f"{limit:.3g}, which is deployment.max_logit_difference {settings.max_logit_difference:g} of the largest."
         for name in MAKES_THE_SAME_ANSWERS
-        if records[name]["max_logit_difference"] > settings.max_logit_difference
+        if records[name]["max_logit_difference"] > limit
     ]
 
 

@@ -38,24 +38,30 @@ def test_the_table_by_hand() -> None:
 
 
 def test_an_intact_chain_has_no_breaks() -> None:
-    assert breaks(records(), params().deployment) == []
+    assert breaks(records(), 2.0, params().deployment) == []
 
 
 @pytest.mark.parametrize("name", ["reloaded", "onnx"])
 def test_a_break_is_found_and_named(name: str) -> None:
-    (sentence,) = breaks(records(**{name: off(1, 0.002)}), params().deployment)
+    (sentence,) = breaks(records(**{name: off(1, 0.002)}), 2.0, params().deployment)
     assert sentence == (
-        f"{name} differs from the checkpoint by 0.002 in a logit, over deployment.max_logit_difference 0.0001."
+        f"{name} differs from the checkpoint by 0.002 in a logit, over 0.0002, which is "
+        "deployment.max_logit_difference 0.0001 of the largest."
     )
 
 
 def test_int8_may_differ_and_the_tolerance_is_the_params() -> None:
-    assert breaks(records(int8=off(1, 1.0)), params().deployment) == []
-    assert breaks(records(onnx=off(1, 0.002)), params(deployment__max_logit_difference=0.01).deployment) == []
+    assert breaks(records(int8=off(1, 1.0)), 2.0, params().deployment) == []
+    assert breaks(records(onnx=off(1, 0.002)), 2.0, params(deployment__max_logit_difference=0.01).deployment) == []
+
+
+@pytest.mark.parametrize(("largest", "found"), [(0.5, 1), (1.0, 1), (1.3, 0), (20.0, 0)])
+def test_the_tolerance_grows_with_the_logits_as_rounding_does(largest: float, found: int) -> None:
+    assert len(breaks(records(onnx=off(1, 0.000122)), largest, params().deployment)) == found
 
 
 def test_all_breaks_are_reported_at_once() -> None:
-    assert len(breaks(records(reloaded=off(0, 1), onnx=off(0, 1)), params().deployment)) == 2
+    assert len(breaks(records(reloaded=off(0, 1), onnx=off(0, 1)), 2.0, params().deployment)) == 2
 
 
 def test_a_served_answer_is_the_graphs_to_the_bit() -> None:
