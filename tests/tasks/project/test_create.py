@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from tasks import versions
 from tasks.check import check
@@ -60,6 +62,7 @@ def write_model(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for name, content in {"config.json": b"{}", "model.safetensors": WEIGHTS, "run.py": b"", "w.bin": b""}.items():
         (folder / name).write_bytes(content)
+    Tokenizer(WordLevel({"a": 0}, "a")).save(str(folder / "tokenizer.json"))
     return folder
 
 
@@ -176,7 +179,7 @@ def test_dvc_pushes_the_data_and_the_model(whole: Whole, tmp_path: Path) -> None
 
 def test_neither_code_nor_pickle_of_a_model_is_copied(whole: Whole) -> None:
     names = sorted(path.name for path in (whole.root / "models/tiny model").iterdir())
-    assert names == ["config.json", "model.safetensors"]
+    assert names == ["config.json", "model.safetensors", "tokenizer.json"]
 
 
 def test_no_absolute_path_is_written(whole: Whole) -> None:
