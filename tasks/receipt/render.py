@@ -64,11 +64,11 @@ def _read(root: Path, path: str) -> Any:
 
 def text(record: dict[str, Any]) -> str:
     """The report for a terminal or a log."""
-    lines = [record["sentence"], "", f"{'model':<14}{'accuracy':>22}{'macro F1':>22}{'log loss':>22}"]
+    lines = [record["sentence"], "", f"{'model':<14}{'accuracy':>24}{'macro F1':>24}{'log loss':>24}"]
     for name, scores in record["scores"].items():
         if scores:
             cells = [_cell(scores[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
-            lines.append(f"{name:<14}" + "".join(f"{cell:>22}" for cell in cells))
+            lines.append(f"{name:<14}" + "".join(f"{cell:>24}" for cell in cells))
     if record["artefacts"]:
         lines += ["", f"{'artefact':<14}{record['metric']:>10}{'max logit diff':>16}{'changed':>9}{'MB':>8}"]
         for name, artefact in record["artefacts"].items():

@@ -57,6 +57,13 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_the_columns_stay_apart_where_a_log_loss_has_two_digits(project: Path) -> None:
+    record = collect(project)
+    record["scores"]["classical"]["log_loss"] = {"value": 20.956, "low": 19.949, "high": 21.949}
+    (line,) = (line for line in text(record).splitlines() if line.startswith("classical"))
+    assert line.count("]  ") == 2
+
+
 def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
