@@ -114,7 +114,8 @@ def _read_all(root: Path, params: Params) -> dict[Source, RawRows]:
     data = params.data
     found: dict[Source, RawRows] = {}
     faults: list[str] = []
-    for source in SOURCES:
+    sources: tuple[Source, ...] = ("test", "path", "feedback")
+    for source in sources:
         path = getattr(data, source)
         if path is None:
             continue
