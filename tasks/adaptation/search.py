@@ -66,6 +66,9 @@ def search_and_train(
 ) -> Trained:
     """Find a rate, then train at it.
 
+    A rate that wins a short trial may be too high for a long training: one that ends above its own trial's loss gives
+    way to the next lower rate, and the training with the lowest loss is kept.
+
     Args:
         make: a fresh network, the same at every call.
         scope: what learns.
@@ -78,10 +81,21 @@ def search_and_train(
         InputError: the loss did not stay finite.
     """
     rate, losses = best_rate(make, scope, objective, job, resume, say)
-    network = make()
-    progress = train(network, scope, objective, replace(job, rate=rate), resume / "final", say)
-    _refuse_divergence(progress.best, job)
-    return Trained(network, progress, rate, losses)
+
+    def trained(rate: float) -> Trained:
+        network = make()
+        progress = train(network, scope, objective, replace(job, rate=rate), resume / f"final-{rate:g}", say)
+        return Trained(network, progress, rate, losses)
+
+    tried = [trained(rate)]
+    for lower in sorted((one for one in losses if one < rate), reverse=True):
+        if tried[-1].progress.best <= losses[tried[-1].rate]:
+            break
+        say(f"Rate {tried[-1].rate:g} ended above its trial's loss: trying {lower:g}.")
+        tried.append(trained(lower))
+    found = min(tried, key=lambda one: one.progress.best)
+    _refuse_divergence(found.progress.best, job)
+    return found
 
 
 def _refuse_divergence(loss: float, job: Job) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tasks.adaptation import search as rates
+from tasks.adaptation.loop import Job, Progress
 from tasks.artifacts import canonical_json
 from tests.tasks.adaptation.test_loop import one_thread as one_thread
 from tests.tasks.adaptation.test_loop import search
@@ -25,3 +27,31 @@ def test_a_rate_that_diverged_is_recorded_as_none(tmp_path: Path) -> None:
 def test_one_rate_is_recorded_without_a_search(tmp_path: Path) -> None:
     record = search(tmp_path, [0.05]).record()
     assert (record["learning_rate"], record["search"]) == (0.05, {})
+
+
+def test_a_rate_that_is_too_high_for_a_long_training_gives_way_to_a_lower_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Losses of trials, then of long trainings: 0.3 wins its trial and then does worse than in it, as 0.2 does not.
+    trials, long = {0.1: 0.8, 0.2: 0.7, 0.3: 0.5}, {0.1: 0.1, 0.2: 0.4, 0.3: 0.6}
+    told: list[float] = []
+
+    def train(network: object, scope: object, objective: object, job: Job, resume: Path, say: object) -> Progress:
+        told.append(job.rate)
+        losses = trials if resume.name.startswith("search") else long
+        return Progress([], losses[job.rate], 0)
+
+    monkeypatch.setattr(rates, "train", train)
+    found = search(tmp_path, [0.1, 0.2, 0.3])
+    assert (found.rate, found.progress.best) == (0.2, 0.4)
+    assert told == [0.1, 0.2, 0.3, 0.3, 0.2]
+
+
+def test_the_better_of_two_trainings_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = {0.1: 0.9, 0.3: 0.6}
+
+    def train(network: object, scope: object, objective: object, job: Job, resume: Path, say: object) -> Progress:
+        return Progress([], {0.1: 0.8, 0.3: 0.5}[job.rate] if "search" in resume.name else long[job.rate], 0)
+
+    monkeypatch.setattr(rates, "train", train)
+    assert search(tmp_path, [0.1, 0.3]).rate == 0.3
