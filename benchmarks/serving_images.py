@@ -30,7 +30,7 @@ from tasks.modalities.image import backbone, encode
 from tasks.modalities.image.settings import Settings
 from tasks.network import Network
 
-REQUESTS, WARM = 200, 20
+TURNS, REQUESTS, WARM = 5, 40, 20
 LABELS = [f"label {k}" for k in range(10)]
 
 
@@ -72,14 +72,16 @@ def released(folder: Path) -> Path:
 
 
 def medians_ms(*asks: Callable[[], object]) -> list[float]:
-    """Median of each, all asked in turns: what else the machine does then disturbs all alike."""
+    """Median of each, asked in turns of some requests: what else the machine does then disturbs all alike."""
     times: list[list[float]] = [[] for _ in asks]
-    for _ in range(WARM + REQUESTS):
+    for _ in range(TURNS):
         for ask, taken in zip(asks, times, strict=True):
-            started = time.perf_counter()
-            ask()
-            taken.append(1e3 * (time.perf_counter() - started))
-    return [statistics.median(taken[WARM:]) for taken in times]
+            for number in range(WARM + REQUESTS):
+                started = time.perf_counter()
+                ask()
+                if number >= WARM:
+                    taken.append(1e3 * (time.perf_counter() - started))
+    return [statistics.median(taken) for taken in times]
 
 
 def bare(folder: Path) -> Callable[[], object]:
