@@ -48,7 +48,10 @@ def _retrain(home: Path) -> State[Any]:
         params = load(checkout.root / "params.yaml")
         new = feedback.merge(home, checkout.root, params)
         if not new:
-            return Completed(name="NothingNew", message=left or "No labelled rows came since the last retraining.")
+            words = [left or "No labelled rows came since the last retraining."]
+            if checkout.tag():  # the last run may have been killed, or without a network, before it had pushed
+                words.append(checkout.push())
+            return Completed(name="NothingNew", message=" ".join(words))
         logger.info(f"{new} labelled rows came since the last retraining.")
         files = checkout.adopt(feedback.place(params))
         state = run_phases(checkout.root)

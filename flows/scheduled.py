@@ -27,7 +27,10 @@ def transfer_on_branch(project: str = ".") -> State[Any]:
             if state:
                 return state
             if checkout.commit([], "Scheduled run of the four phases") is None:
-                return Completed(name="NothingNew", message="All four phases were up to date: nothing was committed.")
+                words = ["All four phases were up to date: nothing was committed."]
+                if checkout.tag():  # the last run may have been killed, or without a network, before it had pushed
+                    words.append(checkout.push())
+                return Completed(name="NothingNew", message=" ".join(words))
             return Completed(message=f"Committed as {checkout.tag()}. {checkout.push()}")
     except GraftError as error:
         return phases.failed(error)

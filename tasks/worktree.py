@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,6 @@ class Checkout:
         branch: where the run's commit goes.
         tip: the commit of that branch; None if there is none yet.
         parents: of the run's commit.
-        made: the run's commit, once there is one.
     """
 
     home: Path
@@ -51,7 +50,6 @@ class Checkout:
     branch: str
     tip: str | None
     parents: list[str]
-    made: str | None = field(default=None, init=False)
 
     def adopt(self, place: str) -> list[str]:
         """Let DVC track the feedback and params.yaml name it.
@@ -101,20 +99,25 @@ class Checkout:
                 "from where the branch is now."
             ) from None
         git(self.root, "update-ref", "--no-deref", "HEAD", made)
-        self.tip, self.parents, self.made = made, [made], made
+        self.tip, self.parents = made, [made]
         return made
 
     def tag(self) -> str | None:
-        """Give the run's commit the next tag of its kind, such as graft/run-0001; None if there is no commit."""
-        if self.made is None:
+        """Name of the branch's tip, given now if it has none: the next of its kind, such as graft/run-0001.
+
+        Returns:
+            The name, or None if nothing was committed yet.
+        """
+        if self.tip is None:
             return None
         kind = _tags(self.branch)
-        known = git(self.root, "for-each-ref", "--format=%(refname)", f"refs/tags/{kind}*").split()
-        numbers = [
-            int(match[1]) for name in known if (match := re.fullmatch(rf"refs/tags/{re.escape(kind)}(\d+)", name))
-        ]
-        name = f"{kind}{max(numbers, default=0) + 1:04d}"
-        git(self.root, "update-ref", f"refs/tags/{name}", self.made, NONE)
+        lines = git(self.root, "for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", f"refs/tags/{kind}*")
+        runs: list[tuple[str, str, str]] = re.findall(rf"(?m)^(\w+) ({re.escape(kind)}(\d+))$", lines)
+        for commit, name, _ in runs:
+            if commit == self.tip:
+                return name
+        name = f"{kind}{max((int(number) for *_, number in runs), default=0) + 1:04d}"
+        git(self.root, "update-ref", f"refs/tags/{name}", self.tip, NONE)
         return name
 
     def push(self) -> str:
@@ -124,7 +127,8 @@ class Checkout:
             return "The data are pushed to DVC's remote."
         if any("no remote specified" in line for line in lines):
             return "The data are not pushed, because DVC has no default remote: `dvc remote add -d NAME URL` names one."
-        return f"The data are not pushed, because DVC could not ({linked.refusal(lines)}): `dvc push` does it later."
+        reason = linked.refusal(lines)
+        return f"The data are not pushed, because DVC could not ({reason}): the next scheduled run tries again."
 
 
 @contextmanager

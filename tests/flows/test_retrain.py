@@ -38,6 +38,7 @@ class Checkout:
 
     root: Path
     commits: list[tuple[Sequence[str], str]] = field(default_factory=list)
+    pushed: int = 0
 
     def adopt(self, place: str) -> list[str]:
         params = self.root / "params.yaml"
@@ -49,10 +50,11 @@ class Checkout:
         self.commits.append((paths, message))
         return "c0ffee"
 
-    def tag(self) -> str:
-        return f"graft/run-{len(self.commits):04d}"
+    def tag(self) -> str | None:
+        return f"graft/run-{len(self.commits):04d}" if self.commits else None
 
     def push(self) -> str:
+        self.pushed += 1
         return "Pushed."
 
 
@@ -124,7 +126,14 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
 def test_with_nothing_new_nothing_runs_and_the_state_says_so(house: House) -> None:
     state = house.run()
     assert (state.name, state.type.value) == ("NothingNew", "COMPLETED")
-    assert (house.runs, house.checkout.commits) == (0, [])
+    assert (house.runs, house.checkout.commits, house.checkout.pushed) == (0, [], 0)
+
+
+def test_with_nothing_new_the_data_of_the_last_run_are_pushed(house: House) -> None:
+    house.checkout.commits.append(([], "by a run that was killed before its push"))
+    state = house.run()
+    assert (state.name, house.checkout.pushed) == ("NothingNew", 1)
+    assert state.message == "No labelled rows came since the last retraining. Pushed."
 
 
 def test_a_better_model_is_committed_tagged_and_promoted(house: House) -> None:
@@ -198,7 +207,7 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
     assert state.name == "NothingNew" and state.message.startswith("Finished what the last retraining had decided")
     assert house.releases.current() == house.made and house.runs == 1
     house.releases.rollback("by hand", {})
-    assert house.run().message == "No labelled rows came since the last retraining."
+    assert house.run().message == "No labelled rows came since the last retraining. Pushed."
     assert house.releases.current() == house.champion
 
 

@@ -117,10 +117,25 @@ def test_the_next_run_goes_on_from_the_last(ran: Path, tmp_path: Path) -> None:
     with scheduled(root) as checkout:
         assert git(checkout.root, "rev-parse", "HEAD") == git(root, "rev-parse", "graft/scheduled")
         assert run(checkout).ran == []
-        assert checkout.commit([], "nothing") is None and checkout.tag() is None
+        assert checkout.commit([], "nothing") is None and checkout.tag() == "graft/run-0001"
         (checkout.root / "setting.txt").write_text("2")
         assert checkout.commit(["setting.txt"], "other setting")
         assert checkout.tag() == "graft/run-0002"
+
+
+def test_what_a_run_committed_and_did_not_push_is_tagged_and_pushed_by_the_next(fresh: Path) -> None:
+    with scheduled(fresh) as checkout:
+        assert checkout.tag() is None, "nothing was committed yet"
+        run(checkout)
+        tip = checkout.commit([], "killed before its tag")
+    assert not (fresh.parent / "toy-storage").exists() and git(fresh, "tag") == ""
+    base = change(fresh, "params.yaml", (fresh / "params.yaml").read_text() + "\n")
+    with scheduled(fresh) as checkout:
+        assert checkout.parents == [tip, base]
+        assert checkout.tag() == checkout.tag() == "graft/run-0001"
+        assert checkout.push() == "The data are pushed to DVC's remote."
+    assert git(fresh, "rev-parse", "graft/run-0001") == tip and git(fresh, "tag") == "graft/run-0001"
+    assert list((fresh.parent / "toy-storage/files").rglob("*"))
 
 
 def test_a_copied_project_leaves_the_worktree_of_the_first_alone(ran: Path, tmp_path: Path) -> None:
@@ -380,7 +395,10 @@ def test_without_a_remote_nothing_is_pushed_and_nothing_fails(fresh: Path) -> No
         assert checkout.push().startswith("The data are not pushed, because DVC has no default remote: `dvc remote add")
     change(fresh, ".dvc/config", versions.DVC_CONFIG + REMOTE_IN_A_FILE)
     with scheduled(fresh) as checkout:
-        assert checkout.push().startswith("The data are not pushed, because DVC could not (")
+        assert re.fullmatch(
+            r"The data are not pushed, because DVC could not \(.+\): the next scheduled run tries again\.",
+            checkout.push(),
+        )
 
 
 def test_settings_of_the_users_own_count_in_the_worktree(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
