@@ -51,7 +51,7 @@ def _retrain(home: Path) -> State[Any]:
             words = [left or "No labelled rows came since the last retraining."]
             if checkout.tag():  # the last run may have been killed, or without a network, before it had pushed
                 words.append(checkout.push())
-            return Completed(name="NothingNew", message=" ".join(words))
+            return Completed(name="Promoted" if left else "NothingNew", message=" ".join(words))
         logger.info(f"{new} labelled rows came since the last retraining.")
         files = checkout.adopt(feedback.place(params))
         state = run_phases(checkout.root)

@@ -204,7 +204,7 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
         assert house.run().is_failed()
     assert house.releases.current() == house.champion and len(house.checkout.commits) == 1
     state = house.run()
-    assert state.name == "NothingNew" and state.message.startswith("Finished what the last retraining had decided")
+    assert state.name == "Promoted" and state.message.startswith("Finished what the last retraining had decided")
     assert house.releases.current() == house.made and house.runs == 1
     house.releases.rollback("by hand", {})
     assert house.run().message == "No labelled rows came since the last retraining. Pushed."
