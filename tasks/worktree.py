@@ -146,7 +146,9 @@ def scheduled(home: Path, log: Callable[[str], None] = print) -> Iterator[Checko
     busy = "Another scheduled run works on this project: wait for it to end, or stop it, and run again."
     waits = "Another scheduled run works on this project: this one waits for its turn."
     with one_writer(home / STATE / "scheduled.lock", busy, TURN_SECONDS, lambda: log(waits)):
-        yield _checkout(home.resolve(), log)
+        checkout = _checkout(home.resolve(), log)
+        checkout.tag()  # what the last run committed, if it was killed before it could
+        yield checkout
 
 
 def _checkout(home: Path, log: Callable[[str], None]) -> Checkout:

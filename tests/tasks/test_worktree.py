@@ -132,6 +132,7 @@ def test_what_a_run_committed_and_did_not_push_is_tagged_and_pushed_by_the_next(
     base = change(fresh, "params.yaml", (fresh / "params.yaml").read_text() + "\n")
     with scheduled(fresh) as checkout:
         assert checkout.parents == [tip, base]
+        assert git(fresh, "tag") == "graft/run-0001", "before this run commits another tip"
         assert checkout.tag() == checkout.tag() == "graft/run-0001"
         assert checkout.push() == "The data are pushed to DVC's remote."
     assert git(fresh, "rev-parse", "graft/run-0001") == tip and git(fresh, "tag") == "graft/run-0001"
