@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from typer.testing import CliRunner
@@ -143,3 +145,33 @@ def test_prefect_is_not_imported_where_no_server_is_configured(project: Path) ->
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["False"], done.stderr
+
+
+class Runs:
+    """Stands for the client: runs that are open in the project's queue."""
+
+    def __init__(self, *runs: tuple[str, str, dict[str, str]]) -> None:
+        self.ended: list[str] = []
+        names = sorted({flow for _, flow, _ in runs})
+        self.flows = [SimpleNamespace(id=number, name=name) for number, name in enumerate(names)]
+        self.runs = [
+            SimpleNamespace(id=run, name=run, flow_id=names.index(flow), labels=labels) for run, flow, labels in runs
+        ]
+
+    def read_flow_runs(self, **_: Any) -> list[SimpleNamespace]:
+        return self.runs
+
+    def read_flows(self, **_: Any) -> list[SimpleNamespace]:
+        return self.flows
+
+    def set_flow_run_state(self, run: str, state: Any, force: bool) -> None:
+        assert state.is_crashed() and force
+        self.ended.append(run)
+
+
+def test_runs_of_another_machines_worker_are_left_alone() -> None:
+    ours, theirs = ({"prefect.worker.name": f"parcels@{machine}"} for machine in ("here", "there"))
+    client = Runs(("own", "retrain", ours), ("other", "retrain", theirs), ("not yet taken", "monitor", {}))
+    said = scheduling.mark_crashed(cast(Any, client), "parcels", "parcels@here")
+    assert client.ended == ["own", "not yet taken"]
+    assert [sentence.split()[1] for sentence in said] == ["own", "not"]
