@@ -26,8 +26,8 @@ OPEN = ["PENDING", "RUNNING", "CANCELLING"]
 MOST = 200  # rows of one answer, which is what a server allows
 NO_SERVER = "no Prefect server is configured: set PREFECT_API_URL or run `graft up`"
 CUT_OFF = "The worker that ran this is gone, and the run with it."
-# What completes the work of a flow that was cut off.
-AGAIN = {"retrain": "graft retrain", "monitor": "graft monitor", "transfer-scheduled": "graft run"}
+# What completes by hand the work of a flow that was cut off; by `graft run` nothing would be committed.
+AGAIN = {"retrain": "graft retrain", "monitor": "graft monitor"}
 
 
 def state_of(root: Path) -> Path:
@@ -171,6 +171,6 @@ def mark_crashed(client: SyncPrefectClient, name: str, worker: str) -> list[str]
             continue
         client.set_flow_run_state(run.id, Crashed(message=CUT_OFF), force=True)
         flow = flows.get(run.flow_id, "a flow")
-        how = f"`{AGAIN[flow]}` completes it" if flow in AGAIN else "its next run completes it"
+        how = f"`{AGAIN[flow]}` completes it" if flow in AGAIN else "its next scheduled run completes it"
         sentences.append(f"Run {run.name} of {flow} was cut off with its worker and is marked as crashed: {how}.")
     return sentences

@@ -175,3 +175,14 @@ def test_runs_of_another_machines_worker_are_left_alone() -> None:
     said = scheduling.mark_crashed(cast(Any, client), "parcels", "parcels@here")
     assert client.ended == ["own", "not yet taken"]
     assert [sentence.split()[1] for sentence in said] == ["own", "not"]
+
+
+def test_what_completes_a_run_that_was_cut_off_is_told() -> None:
+    client = Runs(*[(flow, flow, {}) for flow in ("retrain", "monitor", "transfer-scheduled", "mine")])
+    said = scheduling.mark_crashed(cast(Any, client), "parcels", "parcels@here")
+    assert [sentence.partition(": ")[2] for sentence in said] == [
+        "`graft retrain` completes it.",
+        "`graft monitor` completes it.",
+        "its next scheduled run completes it.",  # `graft run` would work in the checkout and commit nothing
+        "its next scheduled run completes it.",
+    ]
