@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from flows.background import HOUSE
 from tasks.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
-HOUSE = Path(__file__).resolve().parents[1]
 FILE = "deploy/prefect.yaml"
 POOL = "graft"
 POOL_TYPE = "process"

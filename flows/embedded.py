@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from prefect import Flow
     from prefect.states import State
 
+# Without these, start-up waits on telemetry that goes nowhere.
+QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+
 
 def without_telemetry() -> None:
-    """Before Prefect is imported: its start-up would wait on telemetry that goes nowhere."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
+    """To be called before Prefect is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def start(url: str | None = None) -> None:

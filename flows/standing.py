@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flows import background, deployments, scheduling
+from flows.embedded import QUIET
 from tasks.artifacts import read_json
 from tasks.errors import CrashError
 from tasks.params import load
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 START_SECONDS = 120.0
 PORT_SECONDS = 5.0  # a killed server's threads hold its port a moment longer than it lives
-# Without these, start-up waits on telemetry that goes nowhere.
-QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 # Old runs, their logs and events go after 90 days, which is Prefect's own default once it is asked to.
 TIDY = {"PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs"}
 # Seconds between a worker's looks for runs: as long may an alarm wait for its retrain.

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from flows import deployments
-from flows.deployments import FILE, HOUSE, file_of, read
+from flows.background import HOUSE
+from flows.deployments import FILE, file_of, read
 from tasks.errors import InputError
 
 ENTRY = "deployments:\n  - name: mine\n    entrypoint: flows.transfer.transfer\n"

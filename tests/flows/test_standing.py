@@ -73,7 +73,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     root = tmp_path_factory.mktemp("project")
     shutil.copy(REPO / "params.yaml", root)
     (root / "stub_flows.py").write_text(STUBS)
-    text = (deployments.HOUSE / deployments.FILE).read_text(encoding="utf-8")
+    text = (background.HOUSE / deployments.FILE).read_text(encoding="utf-8")
     for module in ("scheduled", "retrain", "monitor"):
         text = text.replace(f"entrypoint: flows.{module}.", "entrypoint: stub_flows.")
     (root / "deploy").mkdir()
