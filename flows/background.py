@@ -22,6 +22,7 @@ from typing import Any
 from tasks.artifacts import read_json, write_json
 
 HOUSE = Path(__file__).resolve().parents[1]
+PARENT = "GRAFT_PARENT"
 MAX_LOG_BYTES = 5_000_000
 LOOK_SECONDS = 20.0
 GRACE_SECONDS = 15.0
@@ -164,6 +165,7 @@ def _keep_short() -> None:
 
 
 if __name__ == "__main__":
+    os.environ[PARENT] = str(os.getpid())
     threading.Thread(target=_keep_short, daemon=True).start()
     sys.argv[0] = "prefect"
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
