@@ -62,14 +62,20 @@ def _paths() -> dict[str, str]:
     return {name: os.pathsep.join(filter(None, [first, os.environ.get(name)])) for name, first in before.items()}
 
 
-def alive(folder: Path, name: str) -> dict[str, Any] | None:
-    """The record of a process that still runs, else None."""
+def last(folder: Path, name: str) -> dict[str, Any]:
+    """The record of the process that was started last, whether it runs or not; empty if there is none."""
     try:
         record: dict[str, Any] = read_json(folder / f"{name}.json")
     except (FileNotFoundError, ValueError):
-        return None
+        return {}
+    return record
+
+
+def alive(folder: Path, name: str) -> dict[str, Any] | None:
+    """The record of a process that still runs, else None."""
+    record = last(folder, name)
     # A process number comes again, and then belongs to another process, which began at another time.
-    return record if record["began"] is not None and record["began"] == _began(record["pid"]) else None
+    return record if record.get("began") is not None and record["began"] == _began(record["pid"]) else None
 
 
 def end(folder: Path, name: str) -> int | None:

@@ -57,6 +57,12 @@ def server_of(root: Path) -> str | None:
     return configured() or (own["url"] if own else None)
 
 
+def has_worker(root: Path, url: str) -> bool:
+    """Whether the worker that runs here takes this project's runs, by the name it has now, from that server."""
+    worker = background.alive(state_of(root), "worker") or {}
+    return (worker.get("url"), worker.get("project")) == (url, load(root / "params.yaml").project.name)
+
+
 def answers(url: str, seconds: float = WAIT_SECONDS) -> bool:
     """Whether anything there speaks HTTP within that many seconds."""
     heard: list[bool] = []

@@ -65,10 +65,11 @@ def up(root: Path) -> Up:
             started = [] if own else ["server"]
         with scheduling.client_of(url) as client:
             scheduled = deployments.apply(client, root, name)
-            worker, crashed = background.alive(folder, "worker"), []
-            if worker is None or worker["url"] != url:
+            crashed = []
+            if not scheduling.has_worker(root, url):
                 background.end(folder, "worker")
-                crashed = scheduling.mark_crashed(client, name, worker_name(name))
+                before = background.last(folder, "worker").get("project", name)
+                crashed = scheduling.mark_crashed(client, before, worker_name(before))
                 _start_worker(folder, client, url, name)
                 started.append("worker")
     return Up(url, started, crashed, scheduled)
@@ -151,9 +152,8 @@ def _start_worker(folder: Path, client: SyncPrefectClient, url: str, name: str) 
     said = worker_name(name)
     options = ["--pool", deployments.POOL, "--type", deployments.POOL_TYPE, "--work-queue", name, "--name", said]
     before = _heartbeat(client, said)
-    background.start(
-        folder, "worker", ["worker", "start", *options], environment | QUIET | {"PREFECT_API_URL": url}, url=url
-    )
+    environment |= QUIET | {"PREFECT_API_URL": url}
+    background.start(folder, "worker", ["worker", "start", *options], environment, url=url, project=name)
     _await(folder, "worker", "The worker", lambda: _heartbeat(client, said) != before)
 
 

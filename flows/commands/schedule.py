@@ -39,13 +39,12 @@ def stop(root: Path, as_json: Json = False) -> None:
 @command
 def schedule(root: Path, as_json: Json = False) -> None:
     """Apply deploy/prefect.yaml, and show what runs when."""
-    from flows import background, scheduling
+    from flows import scheduling
     from flows.overview import overview
 
     names = scheduling.apply(root)
-    url = scheduling.server_of(root)
-    worker = background.alive(scheduling.state_of(root), "worker") is not None
-    record = {"url": url, "worker": worker, "deployments": overview(str(url), names)}
+    url = str(scheduling.server_of(root))
+    record = {"url": url, "worker": scheduling.has_worker(root, url), "deployments": overview(url, names)}
     show(record, as_json, _schedule_text)
 
 

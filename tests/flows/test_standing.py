@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 from flows import background, deployments, scheduling, standing
 from flows.commands import app
 from flows.overview import overview
-from tasks.artifacts import read_json
+from tasks.artifacts import read_json, write_json
 from tasks.errors import CrashError, InputError
 from tests.factories import REPO
 
@@ -293,3 +295,37 @@ def test_what_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(CrashError, match="ended at once") as error:
         standing._await(tmp_path, "server", "The Prefect server", lambda: False)
     assert f"{tmp_path}/server.log" in error.value.sentences[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """State of a project whose worker and server are processes that only sleep."""
+    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect home"))
+    shutil.copy(REPO / "params.yaml", tmp_path)
+    folder = scheduling.state_of(tmp_path)
+    processes = {name: subprocess.Popen(["sleep", "600"]) for name in ("server", "worker")}
+    for name, process in processes.items():
+        facts = {"url": "http://127.0.0.1:1/api"} | ({"project": NAME} if name == "worker" else {})
+        write_json(folder / f"{name}.json", {"pid": process.pid, "began": background._began(process.pid)} | facts)
+    yield folder
+    for process in processes.values():
+        process.kill()
+        process.wait()
+
+
+def test_a_project_that_is_renamed_gets_a_worker_of_its_new_name(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marked, started = [], []
+    monkeypatch.setattr(scheduling, "client_of", lambda url: nullcontext())
+    monkeypatch.setattr(deployments, "apply", lambda client, root, name: [f"monitor/{name}"])
+    monkeypatch.setattr(scheduling, "mark_crashed", lambda client, *names: marked.append(names) or [])
+    monkeypatch.setattr(standing, "_start_worker", lambda folder, client, url, name: started.append(name))
+    assert standing.up(tmp_path).started == []
+    params = tmp_path / "params.yaml"
+    params.write_text(params.read_text().replace(f"name: {NAME}", "name: renamed"))
+    assert standing.up(tmp_path).started == ["worker"] and started == ["renamed"]
+    assert background.alive(folder, "worker") is None, "it waits at the queue of the old name"
+    assert marked == [(NAME, standing.worker_name(NAME))], "the runs that went with it were of the old name"
