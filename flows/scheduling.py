@@ -104,12 +104,13 @@ def client_of(url: str) -> Iterator[SyncPrefectClient]:
         ):
             yield client
     except PrefectHTTPStatusError as error:
-        raise InputError(f"The Prefect server at {url} refused ({_first_line(error)}): mend that.") from None
+        raise InputError(f"The Prefect server at {url} refused ({first_line(error)}): mend that.") from None
     except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        raise InputError(f"The Prefect server at {url} broke off ({_first_line(error)}): try again.") from None
+        raise InputError(f"The Prefect server at {url} broke off ({first_line(error)}): try again.") from None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, for a sentence."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
@@ -143,7 +144,7 @@ def schedule_sentence(root: Path) -> str:
         return f"Monitoring is not scheduled. {' '.join(error.sentences)}"
     except Exception as error:
         return (
-            f"Monitoring is not scheduled: {type(error).__name__}, {_first_line(error)}; try `graft schedule --debug`."
+            f"Monitoring is not scheduled: {type(error).__name__}, {first_line(error)}; try `graft schedule --debug`."
         )
     return f"Monitoring is scheduled on {url}: {', '.join(names)}."
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from flows import background, deployments, scheduling
 from flows.embedded import QUIET
 from tasks.artifacts import read_json
-from tasks.errors import CrashError
+from tasks.errors import CrashError, GraftError
 from tasks.params import load
 from tasks.stage import one_writer
 
@@ -78,10 +78,12 @@ def up(root: Path) -> Up:
 def stop(root: Path) -> list[str]:
     """End the worker, its runs and the server that `up` started here, and wait until they are gone.
 
+    Neither a server that is ill nor a broken params.yaml keeps anything from being ended.
+
     Returns:
         A sentence for each thing that was ended.
     """
-    name, folder = load(root / "params.yaml").project.name, scheduling.state_of(root)
+    folder = scheduling.state_of(root)
     if not folder.is_dir():
         return []
     with one_writer(folder / "up.lock"):
@@ -89,12 +91,21 @@ def stop(root: Path) -> list[str]:
         runs = background.end(folder, "worker")
         if runs is not None:
             ended.append(f"The worker is ended{f', and {runs} run(s) with it' if runs else ''}.")
-        if url and scheduling.answers(url):
-            with scheduling.client_of(url) as client:
-                ended += scheduling.mark_crashed(client, name, worker_name(name))
+        name = background.last(folder, "worker").get("project")
+        if url and name:
+            ended += _mark_crashed(url, name)
         if background.end(folder, "server") is not None:
             ended.append("The Prefect server is ended; its database stays.")
     return ended
+
+
+def _mark_crashed(url: str, name: str) -> list[str]:
+    try:
+        with scheduling.client_of(url) as client:
+            return scheduling.mark_crashed(client, name, worker_name(name))
+    except Exception as error:
+        why = error.sentences[0] if isinstance(error, GraftError) else scheduling.first_line(error)
+        return [f"Runs that were cut off are not marked as crashed, which the next `graft up` does. {why}"]
 
 
 def worker_name(name: str) -> str:

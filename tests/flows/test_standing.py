@@ -8,9 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -329,3 +331,39 @@ def test_a_project_that_is_renamed_gets_a_worker_of_its_new_name(
     assert standing.up(tmp_path).started == ["worker"] and started == ["renamed"]
     assert background.alive(folder, "worker") is None, "it waits at the queue of the old name"
     assert marked == [(NAME, standing.worker_name(NAME))], "the runs that went with it were of the old name"
+
+
+class Answer(BaseHTTPRequestHandler):
+    """What the server of a test says to everything."""
+
+    status, body = 500, b""
+
+    def do_GET(self) -> None:
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b'[{"id": 1}]'), (None, b"")])
+def test_stop_ends_both_when_the_server_is_ill_and_params_yaml_broken(
+    tmp_path: Path, folder: Path, status: int | None, body: bytes
+) -> None:
+    (tmp_path / "params.yaml").write_text("project: [")
+    server = HTTPServer(("127.0.0.1", 0), type("Answer", (Answer,), {"status": status, "body": body}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/api" if status else "http://127.0.0.1:1/api"
+    write_json(folder / "server.json", read_json(folder / "server.json") | {"url": url})
+    result = CliRunner().invoke(app, ["stop", "--project", str(tmp_path)])
+    server.shutdown()
+    server.server_close()
+    assert result.exit_code == 0, result.output
+    worker, marking, own = result.stdout.splitlines()
+    assert worker == "The worker is ended." and own == "The Prefect server is ended; its database stays."
+    assert "are not marked as crashed" in marking and "`graft up`" in marking
+    assert background.alive(folder, "server") is None and background.alive(folder, "worker") is None
