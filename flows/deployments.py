@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 FILE = "deploy/prefect.yaml"
 POOL = "graft"
 POOL_TYPE = "process"
+QUEUE = "default"  # which each pool has
 FOLDER = "project"
 TAG = "graft"
+MOST = 200  # rows of one answer, which is what a server allows
 VARIABLE = re.compile(r"\{\{\s*\$(\w+)\s*\}\}")
 # What Graft applies. Building and pushing images is left to `prefect deploy`.
 TOP = {"name", "prefect-version", "definitions", "deployments", "pull"}
@@ -97,7 +99,7 @@ def _filled(value: Any, known: dict[str, str], path: Path) -> Any:
 
 
 def apply(client: SyncPrefectClient, root: Path, name: str) -> list[str]:
-    """Bring pool, deployments and automations on a Prefect server to what the file says.
+    """Bring pool, deployments and automations on a Prefect server to what the file says; delete what it does not name.
 
     Returns:
         Full names of the deployments, flow/deployment, in the order of the file.
@@ -105,10 +107,29 @@ def apply(client: SyncPrefectClient, root: Path, name: str) -> list[str]:
     Raises:
         InputError: the file cannot be used, or a deployment of that name belongs to another folder.
     """
-    return [_apply_one(client, entry, root) for entry in read(root, name)]
+    applied = dict(_apply_one(client, entry, root) for entry in read(root, name))
+    _delete_others(client, root, set(applied.values()))
+    return list(applied)
 
 
-def _apply_one(client: SyncPrefectClient, entry: dict[str, Any], root: Path) -> str:
+def _delete_others(client: SyncPrefectClient, root: Path, named: set[UUID]) -> None:
+    """What left the file, or stands under a name that the project had before, would go on starting runs."""
+    from prefect.client.schemas.filters import DeploymentFilter
+    from prefect.exceptions import ObjectNotFound
+
+    tagged = DeploymentFilter.model_validate({"tags": {"all_": [TAG]}})
+    found: list[DeploymentResponse] = []
+    while page := client.read_deployments(deployment_filter=tagged, limit=MOST, offset=len(found)):
+        found += page
+    for there in found:
+        if there.parameters.get(FOLDER) == str(root) and there.id not in named:
+            _apply_triggers(client, there.id, there.name, [])
+            with suppress(ObjectNotFound):  # deleted by another command, a moment ago
+                client.delete_deployment(there.id)
+
+
+def _apply_one(client: SyncPrefectClient, entry: dict[str, Any], root: Path) -> tuple[str, UUID]:
+    """Full name and id of the deployment."""
     from prefect.flows import load_flow_from_entrypoint
     from pydantic import ValidationError
 
@@ -132,7 +153,7 @@ def _apply_one(client: SyncPrefectClient, entry: dict[str, Any], root: Path) -> 
     except ValidationError as error:
         where, what = ".".join(map(str, error.errors()[0]["loc"])), error.errors()[0]["msg"]
         raise InputError(f"{FILE}: Prefect does not take {full_name} ({where}: {what}): correct it.") from None
-    return full_name
+    return full_name, deployment_id
 
 
 def _wanted(entry: dict[str, Any], flow: Any, there: DeploymentResponse | None) -> dict[str, Any]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 WAIT_SECONDS = 3.0
 CLIENT_SECONDS = 10.0
 OPEN = ["PENDING", "RUNNING", "CANCELLING"]
-MOST = 200  # rows of one answer, which is what a server allows
 NO_SERVER = "no Prefect server is configured: set PREFECT_API_URL or run `graft up`"
 CUT_OFF = "The worker that ran this is gone, and the run with it."
 # What completes by hand the work of a flow that was cut off; by `graft run` nothing would be committed.
@@ -169,9 +168,9 @@ def mark_crashed(client: SyncPrefectClient, name: str, worker: str) -> list[str]
         work_pool_filter=WorkPoolFilter.model_validate({"name": {"any_": [deployments.POOL]}}),
         work_queue_filter=WorkQueueFilter.model_validate({"name": {"any_": [name]}}),
         sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST,
+        limit=deployments.MOST,
     )
-    flows = {flow.id: flow.name for flow in client.read_flows(limit=MOST)}
+    flows = {flow.id: flow.name for flow in client.read_flows(limit=deployments.MOST)}
     sentences = []
     for run in runs:
         if run.labels.get("prefect.worker.name", worker) != worker:

@@ -172,7 +172,7 @@ def _heartbeat(client: SyncPrefectClient, name: str) -> object:
     from prefect.exceptions import ObjectNotFound
 
     try:
-        workers = client.read_workers_for_work_pool(deployments.POOL, offset=0, limit=scheduling.MOST)
+        workers = client.read_workers_for_work_pool(deployments.POOL, offset=0, limit=deployments.MOST)
     except ObjectNotFound:
         return None
     return next((worker.last_heartbeat_time for worker in workers if worker.name == name), None)

@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flows import background, deployments, scheduling, standing
@@ -205,6 +206,41 @@ def test_an_automation_that_left_the_file_leaves_the_server_and_a_foreign_one_st
     httpx.delete(f"{url}/automations/{made['id']}").raise_for_status()
     file.write_text(whole)
     scheduling.apply(project)
+
+
+def apply_file(url: str, root: Path, name: str, tree: dict[str, Any]) -> set[str]:
+    """Which deployments this folder has on the server once this is its file."""
+    (root / "deploy").mkdir(exist_ok=True)
+    (root / deployments.FILE).write_text(yaml.safe_dump(tree))
+    with scheduling.client_of(url) as client:
+        deployments.apply(client, root, name)
+    found = ask(url, "/deployments/filter", limit=200)
+    return {f"{one['entrypoint']} {one['name']}" for one in found if one["parameters"]["project"] == str(root)}
+
+
+def test_a_deployment_that_left_the_file_leaves_the_server_and_one_of_another_folder_stays(
+    url: str, tmp_path: Path
+) -> None:
+    def automations() -> list[str]:
+        found = ask(url, "/automations/filter", limit=200)
+        return [one["name"] for one in found if "parcels" in one["name"] or "renamed" in one["name"]]
+
+    roots = [tmp_path / "one", tmp_path / "two"]
+    house = yaml.safe_load((background.HOUSE / deployments.FILE).read_text(encoding="utf-8"))
+    tree = house | {"deployments": house["deployments"][1:]}
+    flows = [one["entrypoint"] for one in tree["deployments"]]
+    for root in roots:
+        root.mkdir()
+        assert apply_file(url, root, f"parcels-{root.name}", tree) == {f"{one} parcels-{root.name}" for one in flows}
+    assert len(automations()) == 2
+    assert apply_file(url, roots[0], "renamed", tree) == {f"{one} renamed" for one in flows}
+    assert sorted(one.split()[2] for one in automations()) == ["parcels-two", "renamed"]
+    left = tree | {"deployments": [one for one in tree["deployments"] if "retrain" not in one["entrypoint"]]}
+    assert apply_file(url, roots[0], "renamed", left) == {f"{one} renamed" for one in flows if "retrain" not in one}
+    assert [one.split()[2] for one in automations()] == ["parcels-two"], "no alarm starts what is not there"
+    assert apply_file(url, roots[0], "renamed", {"deployments": []}) == set()
+    assert len(ask(url, "/deployments/filter", deployments={"name": {"any_": ["parcels-two"]}})) == 2
+    apply_file(url, roots[1], "parcels-two", {})
 
 
 def test_ten_alarms_start_one_retrain(project: Path, url: str) -> None:
