@@ -161,21 +161,25 @@ def _wanted(entry: dict[str, Any], flow: Any, there: DeploymentResponse | None) 
     from prefect.client.schemas.objects import ConcurrencyOptions
     from prefect.utilities.callables import parameter_schema
 
-    pool, limit = entry.get("work_pool") or {}, entry.get("concurrency_limit")
+    entry = {key: value for key, value in entry.items() if value is not None}
+    pool, limit = entry.get("work_pool", {}), entry.get("concurrency_limit")
     options = {key: value for key, value in limit.items() if key != "limit"} if isinstance(limit, dict) else None
-    wanted = {key: entry.get(key) for key in ("entrypoint", "description", "version", "enforce_parameter_schema")}
-    return wanted | {
-        "schedules": [_schedule(one, there) for one in entry.get("schedules") or []],
+    return {
+        "entrypoint": entry["entrypoint"],
+        "description": entry.get("description", ""),  # of None the server makes the word
+        "version": entry.get("version"),
+        "enforce_parameter_schema": entry.get("enforce_parameter_schema", True),
+        "schedules": [_schedule(one, there) for one in entry.get("schedules", [])],
         "concurrency_limit": limit["limit"] if isinstance(limit, dict) else limit,
         "concurrency_options": ConcurrencyOptions.model_validate(options) if options else None,
-        "parameters": entry.get("parameters") or {},
+        "parameters": entry.get("parameters", {}),
         "work_pool_name": pool.get("name") or POOL,
-        "work_queue_name": pool.get("work_queue_name"),
+        "work_queue_name": pool.get("work_queue_name") or QUEUE,
         "job_variables": pool.get("job_variables") or {},
-        "tags": entry.get("tags") or [],
+        "tags": entry.get("tags", []),
         "parameter_openapi_schema": parameter_schema(flow).model_dump(exclude_unset=True),
         "paused": entry.get("paused", there.paused if there else False),
-        "pull_steps": entry.get("pull") or None,
+        "pull_steps": entry.get("pull", []),
     }
 
 
@@ -190,10 +194,8 @@ def _differs(wanted: dict[str, Any], there: DeploymentResponse) -> bool:
         "concurrency_options": wanted["concurrency_options"] and wanted["concurrency_options"].model_dump(),
         "schedules": [(one.schedule, one.active, one.parameters, one.slug) for one in wanted["schedules"]],
     }
-    # What the file leaves open, the server may have filled in.
-    return any(
-        value != on_server[key] and (value or on_server[key]) for key, value in asked.items() if value is not None
-    )
+    # None, an empty list and an empty table say the same.
+    return any(value != on_server[key] and (value or on_server[key]) for key, value in asked.items())
 
 
 def _there(client: SyncPrefectClient, full_name: str) -> DeploymentResponse | None:

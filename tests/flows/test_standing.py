@@ -243,6 +243,41 @@ def test_a_deployment_that_left_the_file_leaves_the_server_and_one_of_another_fo
     apply_file(url, roots[1], "parcels-two", {})
 
 
+def test_a_key_that_left_the_file_counts_no_more_and_the_same_file_changes_nothing(url: str, tmp_path: Path) -> None:
+    bare = {
+        "name": "keys",
+        "entrypoint": "flows.monitor.monitor",
+        "parameters": {"project": str(tmp_path)},
+        "tags": ["graft"],
+    }
+    keys = {
+        "description": "often",
+        "version": "7",
+        "enforce_parameter_schema": False,
+        "pull": [{"prefect.deployments.steps.set_working_directory": {"directory": "/"}}],
+        "schedules": [{"cron": "0 1 * * *", "timezone": "Etc/UTC"}],
+        "concurrency_limit": {"limit": 2, "collision_strategy": "CANCEL_NEW"},
+        "work_pool": {"work_queue_name": "another", "job_variables": {"command": "true"}},
+    }
+
+    def applied(entry: dict[str, Any]) -> dict[str, Any]:
+        apply_file(url, tmp_path, "parcels", {"deployments": [entry]})
+        record: dict[str, Any] = httpx.get(f"{url}/deployments/name/monitor/keys").raise_for_status().json()
+        return record
+
+    first, before = applied(bare), applied(bare | keys)
+    assert applied(bare | keys)["updated"] == before["updated"], "the same file changes nothing"
+    while keys:
+        key, _ = keys.popitem()
+        now = applied(bare | keys)
+        assert now["updated"] > before["updated"], f"{key} was removed"
+        before = now
+    ignored = {"updated", "status", "last_polled"}
+    assert {one for one in first if first[one] != now[one]} <= ignored, "nothing is left of what the keys said"
+    assert applied(bare)["updated"] == now["updated"], "the same file changes nothing"
+    apply_file(url, tmp_path, "parcels", {})
+
+
 def test_ten_alarms_start_one_retrain(project: Path, url: str) -> None:
     alarm, mark = ("graft.drift", f"graft.project.{NAME}"), ("mark", "mark")
     emit(url, ("graft.drift", "graft.project.another"), *[alarm] * 5)
