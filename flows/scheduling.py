@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 WAIT_SECONDS = 3.0
 CLIENT_SECONDS = 10.0
+RETRIES = 3  # of a request that a busy SQLite refused, which is Prefect's 503
 OPEN = ["PENDING", "RUNNING", "CANCELLING"]
 NO_SERVER = "no Prefect server is configured: set PREFECT_API_URL or run `graft up`"
 CUT_OFF = "The worker that ran this is gone, and the run with it."
@@ -98,7 +99,7 @@ def client_of(url: str) -> Iterator[SyncPrefectClient]:
 
     try:
         with (
-            temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}),
+            temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: RETRIES}),
             get_client(sync_client=True, httpx_settings={"timeout": CLIENT_SECONDS}) as client,
         ):
             yield client

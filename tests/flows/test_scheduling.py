@@ -7,8 +7,10 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -186,3 +188,27 @@ def test_what_completes_a_run_that_was_cut_off_is_told() -> None:
         "its next scheduled run completes it.",  # `graft run` would work in the checkout and commit nothing
         "its next scheduled run completes it.",
     ]
+
+
+class Busy(BaseHTTPRequestHandler):
+    """Stands for a server whose database is locked for a moment."""
+
+    asked = 0
+
+    def do_GET(self) -> None:
+        Busy.asked += not self.path.endswith("/health")
+        self.send_response(503 if Busy.asked == 1 else 200)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_request_that_a_busy_database_refused_is_made_again() -> None:
+    with HTTPServer(("127.0.0.1", 0), Busy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with scheduling.client_of(f"http://127.0.0.1:{server.server_port}/api") as client:
+            assert client.hello().status_code == 200 and Busy.asked == 2
+        server.shutdown()
