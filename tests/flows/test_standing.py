@@ -121,8 +121,16 @@ def pid(root: Path, name: str) -> int:
     return int(read_json(scheduling.state_of(root) / f"{name}.json")["pid"])
 
 
+def send(method: str, address: str, json: Any = None) -> httpx.Response:
+    """Again and again while the server's database is locked, as Prefect's client does it."""
+    answer: httpx.Response = until(
+        lambda: (got := httpx.request(method, address, json=json)).status_code != 503 and got, 20
+    )
+    return answer.raise_for_status()
+
+
 def ask(url: str, path: str, **body: Any) -> Any:
-    return httpx.post(f"{url}{path}", json=body).raise_for_status().json()
+    return send("POST", f"{url}{path}", body).json()
 
 
 def runs(url: str, full_name: str) -> list[dict[str, Any]]:
@@ -144,11 +152,11 @@ def emit(url: str, *events: tuple[str, str]) -> None:
 
     made = [Event(event=event, resource=Resource({"prefect.resource.id": resource})) for event, resource in events]
     sent = [one.model_dump(mode="json") for one in made]
-    httpx.post(f"{url}/events", json=sent).raise_for_status()
+    send("POST", f"{url}/events", json=sent)
 
 
 def start_run(url: str, full_name: str) -> str:
-    deployment = httpx.get(f"{url}/deployments/name/{full_name}").raise_for_status().json()
+    deployment = send("GET", f"{url}/deployments/name/{full_name}").json()
     return str(ask(url, f"/deployments/{deployment['id']}/create_flow_run")["id"])
 
 
@@ -184,13 +192,13 @@ def test_applying_again_leaves_one_of_each_and_takes_a_new_time_over(project: Pa
 
 
 def test_what_is_paused_on_the_page_stays_paused(project: Path, url: str) -> None:
-    deployment = httpx.get(f"{url}/deployments/name/{MONITOR}").json()
-    httpx.patch(f"{url}/deployments/{deployment['id']}", json={"paused": True}).raise_for_status()
+    deployment = send("GET", f"{url}/deployments/name/{MONITOR}").json()
+    send("PATCH", f"{url}/deployments/{deployment['id']}", json={"paused": True})
     file = project / deployments.FILE
     file.write_text(file.read_text().replace("every 15 minutes", "often").replace("*/15 *", "*/20 *"))
     (monitor,) = overview(url, [name for name in scheduling.apply(project) if name == MONITOR])
     assert monitor["paused"] and monitor["next"] is None
-    httpx.patch(f"{url}/deployments/{deployment['id']}", json={"paused": False}).raise_for_status()
+    send("PATCH", f"{url}/deployments/{deployment['id']}", json={"paused": False})
 
 
 def test_an_automation_that_left_the_file_leaves_the_server_and_a_foreign_one_stays(project: Path, url: str) -> None:
@@ -198,12 +206,12 @@ def test_an_automation_that_left_the_file_leaves_the_server_and_a_foreign_one_st
     whole = file.read_text()
     (mark,) = (one for one in ask(url, "/automations/filter", limit=9) if one["name"] == "mark")
     foreign = {key: mark[key] for key in ("trigger", "actions")} | {"name": "foreign"}
-    made = httpx.post(f"{url}/automations/", json=foreign).raise_for_status().json()
+    made = send("POST", f"{url}/automations/", json=foreign).json()
     file.write_text(whole.replace(MARK.rstrip(), ""))
     scheduling.apply(project)
     assert "mark" not in (names := {one["name"] for one in ask(url, "/automations/filter", limit=9)})
     assert "foreign" in names
-    httpx.delete(f"{url}/automations/{made['id']}").raise_for_status()
+    send("DELETE", f"{url}/automations/{made['id']}")
     file.write_text(whole)
     scheduling.apply(project)
 
@@ -262,7 +270,7 @@ def test_a_key_that_left_the_file_counts_no_more_and_the_same_file_changes_nothi
 
     def applied(entry: dict[str, Any]) -> dict[str, Any]:
         apply_file(url, tmp_path, "parcels", {"deployments": [entry]})
-        record: dict[str, Any] = httpx.get(f"{url}/deployments/name/monitor/keys").raise_for_status().json()
+        record: dict[str, Any] = send("GET", f"{url}/deployments/name/monitor/keys").json()
         return record
 
     first, before = applied(bare), applied(bare | keys)
@@ -303,15 +311,15 @@ def test_a_run_dies_with_its_worker_and_the_next_up_says_so(project: Path, url: 
     os.kill(pid(project, "worker"), signal.SIGKILL)
     until(lambda: not any(map(background._stat, family)), 10)
     (project / "slow").unlink()
-    assert httpx.get(f"{url}/flow_runs/{run_id}").json()["state_type"] == "RUNNING", "the server cannot know"
+    assert send("GET", f"{url}/flow_runs/{run_id}").json()["state_type"] == "RUNNING", "the server cannot know"
     again = graft(project, "up")
     assert again["started"] == ["worker"]
     (sentence,) = again["crashed"]
     assert "of retrain was cut off" in sentence and "`graft retrain` completes it" in sentence
-    state = httpx.get(f"{url}/flow_runs/{run_id}").json()["state"]
+    state = send("GET", f"{url}/flow_runs/{run_id}").json()["state"]
     assert (state["type"], state["message"]) == ("CRASHED", scheduling.CUT_OFF)
     following = start_run(url, RETRAIN)
-    until(lambda: httpx.get(f"{url}/flow_runs/{following}").json()["state_type"] == "COMPLETED", 40)
+    until(lambda: send("GET", f"{url}/flow_runs/{following}").json()["state_type"] == "COMPLETED", 40)
 
 
 def test_a_second_up_finds_everything_and_a_killed_server_is_started_again(project: Path, url: str) -> None:
@@ -345,7 +353,7 @@ def test_a_second_retrain_waits_a_second_look_is_dropped_and_stop_ends_them_all(
     second = {name: start_run(url, name) for name in (RETRAIN, MONITOR)}
     states = {RETRAIN: "AwaitingConcurrencySlot", MONITOR: "Cancelled"}
     for name, run in second.items():
-        until(lambda run=run, name=name: httpx.get(f"{url}/flow_runs/{run}").json()["state_name"] == states[name])
+        until(lambda run=run, name=name: send("GET", f"{url}/flow_runs/{run}").json()["state_name"] == states[name])
     family = [pid(project, "server"), pid(project, "worker")]
     family += [child for one in family for child in background._descendants(one)]
     ended = graft(project, "stop")["ended"]
@@ -391,10 +399,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_a_project_that_is_renamed_gets_a_worker_of_its_new_name(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marked, started = [], []
+    marked: list[tuple[str, ...]] = []
+    started: list[str] = []
     monkeypatch.setattr(scheduling, "client_of", lambda url: nullcontext())
     monkeypatch.setattr(deployments, "apply", lambda client, root, name: [f"monitor/{name}"])
-    monkeypatch.setattr(scheduling, "mark_crashed", lambda client, *names: marked.append(names) or [])
+    monkeypatch.setattr(scheduling, "mark_crashed", lambda client, *names: marked.append(names))
     monkeypatch.setattr(standing, "_start_worker", lambda folder, client, url, name: started.append(name))
     assert standing.up(tmp_path).started == []
     params = tmp_path / "params.yaml"
