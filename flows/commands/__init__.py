@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tasks.errors import GraftError, refused_write
+from tasks.errors import GraftError, InputError, refused_write
 
 app = typer.Typer(
     name="graft",
@@ -33,7 +33,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*, debug: bool, project: Path | None = None, **options: Any) -> None:
         try:
-            function(*([] if project is None else [project.resolve()]), **options)
+            function(*([] if project is None else [_project(project)]), **options)
         except GraftError as error:
             if debug:
                 raise
@@ -60,6 +60,14 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
     run.__annotations__ = {p.name: p.annotation for p in [*own, *shared]}
     app.command(name=function.__name__)(run)
     return function
+
+
+def _project(folder: Path) -> Path:
+    if not (folder / "params.yaml").is_file():
+        raise InputError(
+            "There is no params.yaml in this folder: run graft from a project's folder or name it with --project."
+        )
+    return folder.resolve()
 
 
 def _leave(sentences: list[str], code: int) -> None:

@@ -20,7 +20,7 @@ from tests.serving import released
 HOUSE = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "upgrade", "check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history",
-    "up", "stop", "schedule",
+    "monitor", "feedback", "retrain", "up", "stop", "schedule", "reproduce",
 ]  # fmt: skip
 ROWS = [
     ("1", "good", "good"),
@@ -72,6 +72,14 @@ def test_every_command_has_help_and_the_shared_options(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert "--project" in result.stdout and "--debug" in result.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_where_there_is_no_project(name: str, tmp_path: Path) -> None:
+    arguments = {"predict": ["-"], "feedback": ["late.csv"]}.get(name, [])
+    result = CliRunner().invoke(app, [name, *arguments, "--project", str(tmp_path)])
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "There is no params.yaml in this folder" in result.stderr
 
 
 def test_check_prints_every_fault(project: Path) -> None:
@@ -163,6 +171,7 @@ def test_history_keys(project: Path, tmp_path: Path) -> None:
     records = json.loads(graft(project, "history", "--json").stdout)
     assert [set(record) for record in records] == [MOVE]
     assert records[0]["to"] in graft(project, "history").stdout
+    shutil.copy(project / "params.yaml", tmp_path)
     assert json.loads(graft(tmp_path, "history", "--json").stdout) == []
     assert "Nothing was released" in graft(tmp_path, "history").stdout
 
