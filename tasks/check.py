@@ -31,7 +31,7 @@ def check(root: Path, deep: bool = False) -> list[str]:
         return [*error.sentences, *_data_faults(root, path)]
     found = environment.faults(root, params)
     found += _sentences(lambda: read_dvc_yaml(root))
-    found += _sentences(lambda: load_rows(root, params))
+    found += _sentences(lambda: load_rows(root, params)) + _left_to_dvc(root, params.data)
     for candidate in params.selection.candidates:
         if deep or not candidate.source.startswith("hub:"):
             found += _sentences(functools.partial(_prepares, candidate, root, params, hashed=deep))
@@ -60,6 +60,13 @@ def _data_faults(root: Path, path: Path) -> list[str]:
     except (InputError, ValidationError, AttributeError, TypeError):
         return []
     return _sentences(lambda: load_rows(root, params))
+
+
+def _left_to_dvc(root: Path, data: Data) -> list[str]:
+    """After a clone, a merge or a checkout of git, files that DVC keeps are not there yet."""
+    paths = [path for path in (data.path, data.test, data.feedback) if path is not None]
+    away = [path for path in paths if not (root / path).exists() and (root / f"{path}.dvc").is_file()]
+    return [f"DVC keeps {path}: `dvc checkout` brings it, or `dvc pull` from the remote." for path in away]
 
 
 def _sentences(attempt: Callable[[], Any]) -> list[str]:

@@ -51,7 +51,8 @@ def feedback(
     params = load(root / "params.yaml")
     rows, live = _labelled(root, params, source)
     taken = take(root, params, rows, source if source.is_dir() else source.parent)
-    record = {"taken": taken.rows, "known": taken.known, "refused": taken.refused, "live": live}
+    new = _new_labels(root, rows)
+    record = {"taken": taken.rows, "known": taken.known, "refused": taken.refused, "new_labels": new, "live": live}
     show(record, as_json, _feedback_text)
 
 
@@ -74,8 +75,21 @@ def _labelled(
         if data.input_column not in table.column_names:
             _refuse_without_inputs(source.name, data.input_column, joined.rows)
             return joined.rows, live
+    wanted = dict.fromkeys((data.input_column, data.label_column))
+    check_columns(source.name, table, wanted, "rename its columns, for the project's own data have these")
     raw = read(source, data.model_copy(update={"where": {}}))
     return list(zip(raw.inputs, raw.labels, strict=True)), live
+
+
+def _new_labels(root: Path, rows: list[tuple[str | None, str | None]]) -> list[str]:
+    """Labels that the champion does not know: what comes new, or is mistyped; none without a champion."""
+    from deploy.releases import Releases
+    from tasks.manifest import read_manifest
+
+    releases = Releases(root / "releases")
+    if releases.current() is None:
+        return []
+    return sorted({label for _, label in rows if label} - {*read_manifest(releases.path_of()).labels})
 
 
 def _refuse_without_inputs(name: str, column: str, rows: list[tuple[str | None, str | None]]) -> None:
@@ -91,6 +105,8 @@ def _refuse_without_inputs(name: str, column: str, rows: list[tuple[str | None, 
 def _feedback_text(record: dict[str, Any]) -> str:
     lines = [f"{record['taken']} rows taken, {record['known']} known already: `graft retrain` learns from what is new."]
     lines += [f"{count} refused: {reason}." for reason, count in record["refused"].items()]
+    if record["new_labels"]:
+        lines.append(f"The champion does not know these labels: {', '.join(record['new_labels'])}.")
     if record["live"]:
         live = record["live"]
         lines.append(

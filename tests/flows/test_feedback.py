@@ -13,8 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from deploy import predictions
+from deploy.releases import Releases
 from flows.commands import app
 from tasks.problems.classification.answer import Answer
+from tests.bundles import tiny_bundle
 from tests.factories import REPO
 
 
@@ -47,7 +49,13 @@ def told(root: Path, content: str) -> dict[str, Any]:
 
 def test_rows_with_their_examples(root: Path) -> None:
     content = "text,label,channel\nwhere is it,delivery,chat\nhello,,chat\n"
-    assert told(root, content) == {"taken": 1, "known": 0, "refused": {"empty label": 1}, "live": None}
+    assert told(root, content) == {
+        "taken": 1,
+        "known": 0,
+        "refused": {"empty label": 1},
+        "new_labels": [],
+        "live": None,
+    }
     assert feedback(root, content) == (
         0, "0 rows taken, 1 known already: `graft retrain` learns from what is new.\n1 refused: empty label.\n", ""
     )  # fmt: skip
@@ -91,3 +99,15 @@ def test_a_place_that_is_no_number_is_refused(root: Path, place: str) -> None:
 def test_requests_that_the_log_does_not_have_are_refused(root: Path) -> None:
     code, _, err = feedback(root, "request_id,label\ngone,delivery\n")
     assert code == 2 and "names no request that the prediction log has" in err
+
+
+def test_labels_that_the_champion_does_not_know_are_told(root: Path) -> None:
+    releases = Releases(root / "releases")
+    releases.promote(releases.add(tiny_bundle(root / "bundle")), "test", {})
+    _, out, _ = feedback(root, "text,label\nfine,good\nodd,goood\n")
+    assert out.splitlines()[-1] == "The champion does not know these labels: goood."
+
+
+def test_other_columns_are_told_of_the_file_and_not_of_the_params(root: Path) -> None:
+    code, _, err = feedback(root, "message,department\nwhere is it,delivery\n")
+    assert code == 2 and "rename its columns" in err and "set data." not in err

@@ -124,3 +124,13 @@ def test_check_loads_no_framework(project: Path) -> None:
         [sys.executable, "-c", code, str(project)], cwd=HOUSE, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_data_that_dvc_keeps_and_that_are_not_here_are_told(project: Path) -> None:
+    (data,) = (project / "data/raw").glob("*.csv")
+    data.rename(project / "elsewhere.csv")
+    before = check.check(project)
+    data.with_name(f"{data.name}.dvc").write_text("outs: []\n")
+    assert check.check(project) == [
+        *before, f"DVC keeps data/raw/{data.name}: `dvc checkout` brings it, or `dvc pull` from the remote."
+    ]  # fmt: skip
