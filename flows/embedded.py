@@ -36,6 +36,8 @@ def start(url: str | None = None) -> None:
         InputError: the server that was named does not answer.
     """
     without_telemetry()
+    # Without a handler a process dies of SIGTERM at once, and nobody ends the embedded server.
+    signal.signal(signal.SIGTERM, _interrupt)
     if url:
         os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
@@ -48,6 +50,10 @@ def start(url: str | None = None) -> None:
             f"No Prefect server answers at {place} ({type(fault).__name__}): start it, correct PREFECT_API_URL, or "
             "unset it for the embedded one."
         )
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def recorded(flow: Flow[..., State[Any]], root: Path) -> State[Any]:

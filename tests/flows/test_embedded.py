@@ -1,0 +1,51 @@
+"""The embedded server ends with the command that started it, whichever signal that gets."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.factories import REPO
+
+COMMAND = """
+import time
+from flows import embedded
+embedded.start()
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = subprocess.Popen(
+        [sys.executable, "-c", COMMAND], cwd=REPO, env=environment | {"PREFECT_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    started: list[int] = []
+    try:
+        assert command.stdout is not None and command.stdout.readline() == "up\n"
+        started = children(command.pid)
+        assert started, "the server runs"
+        command.send_signal(signal.SIGTERM)
+        command.wait(timeout=30)
+        deadline = time.monotonic() + 10
+        while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert left == []
+    finally:
+        command.kill()
+        for pid in started:
+            if Path(f"/proc/{pid}").exists():
+                os.kill(pid, signal.SIGKILL)
