@@ -9,7 +9,6 @@ import pty
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +19,12 @@ from typer.testing import CliRunner
 
 from flows.commands import app
 from tasks import versions
+from tests.identity import nobody as nobody
 
 HOUSE = Path(__file__).resolve().parents[2]
 ROWS = "text,label,region\n" + "".join(f"this is the message {i},{'ab'[i % 2]},{'cd'[i % 2]}\n" for i in range(60))
 SHA256 = hashlib.sha256(b"not really tensors").hexdigest()
 KEYS = {"project", "guessed", "params", "files", "committed"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def nobody() -> Iterator[None]:
-    """Nobody has told git a name."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, "/dev/null")
-        yield
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,11 @@ from flows.commands import app
 from tasks import versions
 from tasks.errors import CrashError, GateError, InputError
 from tasks.reproduce import reproduce
+from tests.identity import nobody as nobody
 from tests.toy import git, write_toy, write_versions
 
 KEYS = {"revision", "commit", "identical", "difference", "same_outputs", "sentence"}
 DIFFERENCE = {"stage", "kind", "name", "before", "after"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def nobody() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, "/dev/null")
-        yield
 
 
 @pytest.fixture(scope="module")

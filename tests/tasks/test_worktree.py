@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,12 @@ from tasks.errors import BusyError, InputError
 from tasks.reproduce import Record, reproduce
 from tasks.stage import one_writer
 from tasks.worktree import Checkout, scheduled
+from tests.identity import nobody as nobody
 from tests.toy import git, within, write_toy, write_versions
 
 # A folder that cannot be made, for its parent is a file.
 REMOTE_IN_A_FILE = "    remote = storage\n['remote \"storage\"']\n    url = ../setting.txt/storage\n"
 HOUSE = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def nobody() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, "/dev/null")
-        yield
 
 
 @pytest.fixture(scope="module")
