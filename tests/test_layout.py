@@ -179,8 +179,8 @@ def outputs(stage: dict[str, Any]) -> list[str]:
 def test_stage_runs_a_module_and_keeps_its_outputs(name: str) -> None:
     stage = DVC[name]
     words = stage["cmd"].split()
-    assert words[:2] == ["python", "-m"] and len(words) == 3, f"{name}: cmd must be `python -m MODULE`: {stage['cmd']}"
-    assert importlib.util.find_spec(words[2]), f"{name}: there is no module {words[2]}; correct cmd."
+    assert words[:3] == ["exec", "python", "-m"] and len(words) == 4, f"{name}: cmd must be `exec python -m MODULE`."
+    assert importlib.util.find_spec(words[3]), f"{name}: there is no module {words[3]}; correct cmd."
     assert name == "code" or phase(name) in PHASES, f"{name}: start its name with one of {PHASES}."
     for entry in entries(stage):
         settings = next(iter(entry.values())) if isinstance(entry, dict) else {}

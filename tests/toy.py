@@ -14,23 +14,23 @@ from tests.projects import REPO
 DVC_YAML = """
 stages:
   code:
-    cmd: python -m tasks.fingerprint
+    cmd: exec python -m tasks.fingerprint
     always_changed: true
     outs:
       - code.yaml: {cache: false, persist: true}
   selection:
-    cmd: python -m toy selection
+    cmd: exec python -m toy selection
     deps: [data/raw/rows.csv]
     params: [project.seed, code.yaml: [selection]]
     outs:
       - data/selection/out.txt: {persist: true}
   preparation:
-    cmd: python -m toy preparation
+    cmd: exec python -m toy preparation
     deps: [data/selection/out.txt]
     outs:
       - data/preparation/out.txt: {persist: true}
   preparation_gate:
-    cmd: python -m toy preparation_gate
+    cmd: exec python -m toy preparation_gate
     deps: [data/preparation/out.txt, setting.txt]
     outs:
       - data/preparation/gate.txt: {persist: true}

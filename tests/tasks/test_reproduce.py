@@ -217,7 +217,11 @@ reproduce(Path(sys.argv[1]), "selection", lambda line: print(line, flush=True))
 @LINUX
 def test_dvc_and_the_stage_die_with_a_killed_caller_and_a_rerun_completes(fresh: Path) -> None:
     (fresh / "mode.txt").write_text("selection sleep")
-    caller = subprocess.Popen([sys.executable, "-c", CALLER, str(fresh)], cwd=HOUSE, stdout=subprocess.PIPE, text=True)
+    # DVC then runs stages by /bin/sh, which may stay as their parent.
+    bare = {name: value for name, value in os.environ.items() if name != "SHELL"}
+    caller = subprocess.Popen(
+        [sys.executable, "-c", CALLER, str(fresh)], cwd=HOUSE, env=bare, stdout=subprocess.PIPE, text=True
+    )
     try:
         assert caller.stdout is not None
         pid = next(int(match[1]) for line in caller.stdout if (match := re.match(r"asleep (\d+)", line)))
