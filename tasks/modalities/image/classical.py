@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
 from tasks.modalities.contract import Arrays
 
@@ -32,10 +31,11 @@ def vectoriser() -> Any:
 
 
 class _Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Thumbnails, standardised per place and channel on the rows it is fitted to, then their main components.
+    """The main components of thumbnails, on one scale for all places and channels.
 
-    Rows are scaled to a mean square length of 1, as those of TF-IDF are, so that one C of the classifier suits both.
-    Nothing is drawn at random.
+    A scale per place would blow up places that hardly vary in the rows it is fitted to, such as a black border, and
+    leave rows from elsewhere no chance. Fitted rows have a mean square length of 1, as those of TF-IDF have, so that one
+    C of the classifier suits both. Nothing is drawn at random.
     """
 
     def fit(self, rows: Sequence[Arrays], classes: object = None) -> Self:
@@ -44,16 +44,13 @@ class _Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def fit_transform(self, rows: Sequence[Arrays], classes: object = None) -> np.ndarray:
         colours = _thumbnails(rows)
-        self.scaler_ = StandardScaler().fit(colours)
-        values = self._scaled(colours)
-        self.components_ = PCA(min(COMPONENTS, *values.shape), svd_solver="full").fit(values)
-        return np.asarray(self.components_.transform(values))
+        variance = float(colours.var(axis=0).sum())
+        self.length_ = np.float32(math.sqrt(variance) if variance > 0 else 1)
+        self.components_ = PCA(min(COMPONENTS, *colours.shape), svd_solver="full").fit(colours / self.length_)
+        return np.asarray(self.components_.transform(colours / self.length_))
 
     def transform(self, rows: Sequence[Arrays]) -> np.ndarray:
-        return np.asarray(self.components_.transform(self._scaled(_thumbnails(rows))))
-
-    def _scaled(self, colours: np.ndarray) -> np.ndarray:
-        return np.asarray(self.scaler_.transform(colours)) / np.float32(math.sqrt(colours.shape[1]))
+        return np.asarray(self.components_.transform(_thumbnails(rows) / self.length_))
 
 
 def _thumbnails(rows: Sequence[Arrays]) -> np.ndarray:

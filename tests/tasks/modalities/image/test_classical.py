@@ -91,11 +91,21 @@ def test_what_it_learns_comes_from_the_rows_it_is_fitted_to() -> None:
     np.testing.assert_allclose(fitted.transform(test), alone, atol=1e-5)
 
 
-def test_a_place_without_variance_is_no_division_by_zero() -> None:
-    images = rows(12, 16, 16)
-    for row in images:
-        row["pixels"][:30] = 255
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning:sklearn")
+def test_images_all_alike_are_no_division_by_zero() -> None:
+    images = rows(1, 16, 16) * 12
     assert np.isfinite(classical.vectoriser().fit_transform(images)).all()
+
+
+def test_a_border_that_hardly_varied_does_not_drown_what_did() -> None:
+    """As where digits on black are asked about digits cut closer."""
+    (train, classes), (test, expected) = halves(60, 16), halves(40, 16)
+    for images, share, level in ((train, 0.02, 1), (test, 0.5, 60)):
+        for row in images:
+            row["pixels"].reshape(16, 16, 3)[:, :4] = level * (RANDOM.random((16, 4, 3)) < share)
+    vectoriser = classical.vectoriser()
+    model = LogisticRegression(C=10.0).fit(vectoriser.fit_transform(train), classes)
+    assert model.score(vectoriser.transform(test), expected) > 0.95
 
 
 def test_a_linear_model_sees_where_an_image_is_bright() -> None:
