@@ -56,6 +56,9 @@ class Data(Strict):
         description="Labelled rows that came after a release, as `graft retrain` collects them, or null; all are kept."
     )
     where: dict[str, Scalar] = Field(description="Rows kept: column -> value.")
+    label_descriptions: dict[str, Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
+        description="What a label means, in words: label -> description, for zero-shot; one without has its name."
+    )
     test_share: Share = Field(
         description="Share of rows held out for the receipt; with `test`, of those that came later alone."
     )

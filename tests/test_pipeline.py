@@ -38,6 +38,8 @@ def test_the_receipt_has_every_model_and_the_chain_every_artefact(project: Path)
     scores = read_json(project / "data/adaptation/receipt.json")["scores"]
     assert set(scores) == {"adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot"}
     assert scores["adapted"]["accuracy"]["value"] > scores["majority"]["accuracy"]["value"] + 0.3
+    reads_words = part(load(project / "params.yaml").project.modality, "source").WORDS
+    assert (scores["zero_shot"] is not None) is reads_words
     chain = read_json(project / "data/deployment/chain.json")
     assert set(chain["artefacts"]) == {"checkpoint", "reloaded", "onnx", "int8", "served"}
     assert chain["artefacts"]["onnx"]["max_logit_difference"] < 1e-4

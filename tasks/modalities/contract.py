@@ -39,11 +39,13 @@ class Source(Protocol):
     Attributes:
         UNIT: what a size counts, such as "characters".
         FILES: True if an example is a file that a row names by its path; False if it is the row's cell itself.
+        WORDS: True if its models read natural language, so that a label's name is an example too.
         DEFAULT_MODEL: source of the candidate that `graft init` proposes, None if it proposes none.
     """
 
     UNIT: str
     FILES: bool
+    WORDS: bool
     DEFAULT_MODEL: str | None
 
     def inspect(self, cells: Sequence[str], root: Path, settings: Any) -> Iterator[Inspected]:

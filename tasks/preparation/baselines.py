@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from tasks import device, features, modalities, prepared, problems
 from tasks.artifacts import read_json, write_json
 from tasks.metrics import SMALLEST, accuracy, judge, macro_f1
+from tasks.modalities.contract import Backbone, Encoder
 from tasks.predictions import Predictions
+from tasks.preparation import zero_shot
 from tasks.prepared import FOLDER, MODEL, Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
@@ -34,18 +37,28 @@ def classical(train: Prepared, rows: Prepared, modality: ModuleType, estimator: 
 
 
 def main(stage: Stage) -> None:
-    """Each baseline learns twice: on training rows, for validation; on training and validation, for test."""
+    """Each baseline learns twice: on training rows, for validation; on training and validation, for test.
+
+    Zero-shot learns nothing; where labels have no words for the model, the reason stands in the place of its answers.
+    """
     project = stage.params.project
     data = prepared.load(stage.root)
     learn = problems.part(project.problem, "learn")
     plain = modalities.part(project.modality, "classical")
     probe_features = _frozen_features(stage, data)
+    words = zero_shot.label_words(data.labels, stage.params.data.label_descriptions)
+    why_not = zero_shot.why_not(modalities.part(project.modality, "source"), project.modality, words)
+    write_json(stage.out("data/preparation/baselines/zero_shot.json"), {"words": words, "why_not": why_not})
+    nearest = None if why_not else _nearest(stage, list(words.values()))
 
     def answers(name: str, train: Prepared, rows: Prepared) -> np.ndarray:
         if name == "majority":
             return majority(train, rows)
         if name == "classical":
             return classical(train, rows, plain, learn.classical_estimator(project.seed))
+        if name == "zero_shot":
+            assert nearest is not None
+            return nearest(rows)
         place = {id_: i for i, id_ in enumerate(data.ids)}
         values = probe_features[[place[i] for i in train.ids]]
         head = learn.solve_head(values, train.classes, len(train.labels), PROBE_INVERSE_REGULARISATION)
@@ -53,7 +66,7 @@ def main(stage: Stage) -> None:
 
     metrics: dict[str, dict[str, float]] = {}
     validation, test = data.of("validation"), data.of("test")
-    for name in ("majority", "classical", "frozen_probe"):
+    for name in ("majority", "classical", "frozen_probe", *(["zero_shot"] if nearest else [])):
         judged = judge(validation.classes, probabilities(answers(name, data.of("train"), validation)))
         metrics[name] = {
             "accuracy": round(accuracy(judged), 4),
@@ -67,14 +80,24 @@ def main(stage: Stage) -> None:
 
 def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:
     """Features at the depth and pool that selection chose for the frozen scope, (N, F)."""
-    choice = read_json(stage.root / "data/selection/choice.json")
-    frozen = choice["scopes"]["frozen"]
+    frozen = read_json(stage.root / "data/selection/choice.json")["scopes"]["frozen"]
+    backbone, encoder = _model(stage, frozen["depth"], frozen["pool"])
+    return features.at_own_depth(backbone, encoder, data.encoded)
+
+
+def _nearest(stage: Stage, words: list[str]) -> Callable[[Prepared], np.ndarray]:
+    """Zero-shot scores (N, K) by the whole model and its mean pool, as sentence encoders are trained."""
+    backbone, encoder = _model(stage, None, "mean")
+    labels = features.at_own_depth(backbone, encoder, encoder.encode(words))
+    return lambda rows: zero_shot.logits(features.at_own_depth(backbone, encoder, rows.encoded), labels)
+
+
+def _model(stage: Stage, depth: int | None, pool: str) -> tuple[Backbone, Encoder]:
     folder = stage.root / FOLDER / MODEL
     modality = stage.params.project.modality
-    backbone = modalities.part(modality, "backbone").load(folder, frozen["depth"], frozen["pool"])
+    backbone = modalities.part(modality, "backbone").load(folder, depth, pool)
     backbone.to(device.pick(stage.params.resources.device))
-    encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
-    return features.at_own_depth(backbone, encoder, data.encoded)
+    return backbone, modalities.part(modality, "encode").from_model(folder, stage.params.examples)
 
 
 if __name__ == "__main__":

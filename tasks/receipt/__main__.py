@@ -14,19 +14,23 @@ ANSWERS = {
     "frozen_probe": "data/preparation/baselines/frozen_probe.arrow",
     "classical": "data/preparation/baselines/classical.arrow",
     "majority": "data/preparation/baselines/majority.arrow",
+    "zero_shot": "data/preparation/baselines/zero_shot.arrow",
 }
 
 
 def main(stage: Stage) -> None:
     """Compare all models on the test split, and count this look at it."""
     test = prepared.load(stage.root).of("test")
+    why_not = read_json(stage.root / "data/preparation/baselines/zero_shot.json")["why_not"]
     judged = {
         name: metrics.judge(test.classes, probabilities(predictions.load(stage.root / path, test.ids).logits))
         for name, path in ANSWERS.items()
+        if name != "zero_shot" or why_not is None
     }
     settings = stage.params.receipt
     drawn = metrics.Resamples(len(test), settings.resamples, stage.params.project.seed)
     record = compare(judged, settings.metric, test.labels, drawn)
+    record["why_no_zero_shot"] = why_not
     record["test_hash"] = sha256_text("\n".join(sorted(test.ids)))
     write_json(stage.out("data/adaptation/receipt.json"), record)
     count_look(stage, record["test_hash"], sha256_text(canonical_json(record)))

@@ -31,7 +31,8 @@ def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: Re
     """The receipt as a record.
 
     Args:
-        judged: model -> its answers to the same test rows; has "adapted" and all of `CONTROLS`.
+        judged: model -> its answers to the same test rows; has "adapted" and all of `CONTROLS`. What others have
+            learned before, as the probe and zero-shot have, is compared and no control.
         metric: the score that the verdict is about.
         labels: K labels.
         drawn: B draws of N rows.
@@ -54,8 +55,8 @@ def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: Re
         "metric": metric,
         "best_control": best,
         "test_rows": len(judged["adapted"].classes),
-        "scores": {name: {m: e.record() for m, e in found.items()} for name, found in scores.items()}
-        | {"zero_shot": None},
+        "scores": {"zero_shot": None}
+        | {name: {m: e.record() for m, e in found.items()} for name, found in scores.items()},
         "differences": {name: difference.record() for name, difference in differences.items()},
         "f1_per_label": {
             label: None if f1 is None else round(f1, 6) for label, f1 in zip(labels, per_label, strict=True)

@@ -31,6 +31,7 @@ def collect(root: Path) -> dict[str, Any]:
         "metric": receipt["metric"],
         "test_rows": receipt["test_rows"],
         "scores": {name: receipt["scores"].get(name) for name in MODELS},
+        "why_no_zero_shot": receipt.get("why_no_zero_shot"),
         "differences": receipt["differences"],
         "f1_per_label": receipt["f1_per_label"],
         "artefacts": chain["artefacts"],
@@ -69,6 +70,8 @@ def text(record: dict[str, Any]) -> str:
         if scores:
             cells = [_cell(scores[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
             lines.append(f"{name:<14}" + "".join(f"{cell:>24}" for cell in cells))
+    if record["why_no_zero_shot"]:
+        lines.append(f"No zero-shot score: {record['why_no_zero_shot']}")
     if record["artefacts"]:
         lines += ["", f"{'artefact':<14}{record['metric']:>10}{'max logit diff':>16}{'changed':>9}{'MB':>8}"]
         for name, artefact in record["artefacts"].items():

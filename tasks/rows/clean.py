@@ -86,6 +86,7 @@ def load(root: Path, params: Params) -> Clean:
             or a split without rows.
     """
     data, raws = params.data, _read_all(root, params)
+    _refuse_unknown_descriptions(raws, data)
     own_test = "test" in raws or "test" in raws["path"].splits
     rows: list[Row] = []
     quarantined: list[Quarantined] = []
@@ -127,6 +128,16 @@ def _read_all(root: Path, params: Params) -> dict[Source, RawRows]:
     if faults:
         raise InputError(faults)
     return found
+
+
+def _refuse_unknown_descriptions(raws: dict[Source, RawRows], data: Data) -> None:
+    known = {label for raw in raws.values() for label in raw.labels}
+    unknown = sorted(set(data.label_descriptions) - known)
+    if unknown:
+        raise InputError(
+            f"data.label_descriptions describes {', '.join(map(repr, unknown))}, which no row has as its label: write "
+            f"the labels as column {data.label_column!r} does."
+        )
 
 
 def _refuse_other_kind(path: Path, params: Params) -> None:

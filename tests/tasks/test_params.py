@@ -26,7 +26,7 @@ def faults(folder: Path, content: dict[str, Any] | str | bytes) -> list[str]:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict) or prefix == "data.where.":
+    if not isinstance(value, dict) or prefix in ("data.where.", "data.label_descriptions."):
         return {prefix[:-1]: value}
     return {path: leaf for key, part in value.items() for path, leaf in flat(part, f"{prefix}{key}.").items()}
 
@@ -60,7 +60,9 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     found = faults(tmp_path, content)
     assert len(found) == 5
     text = "\n".join(found)
-    assert "data.pth is not a known key; accepted here: feedback, input_column, label_column, max_labels," in text
+    assert (
+        "data.pth is not a known key; accepted here: feedback, input_column, label_column, label_descriptions," in text
+    )
     assert (
         "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
         in text

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 UNIT = "pixels"
 FILES = True
+WORDS = False
 DEFAULT_MODEL: str | None = None
 
 MAX_FILE_BYTES = 64_000_000

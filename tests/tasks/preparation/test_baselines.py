@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
+from tasks import predictions
+from tasks.artifacts import read_json
 from tasks.metrics import SMALLEST
 from tasks.modalities.text import classical as text
 from tasks.preparation.baselines import classical, majority
-from tasks.prepared import Prepared
+from tasks.preparation.zero_shot import SCALE
+from tasks.prepared import Prepared, load
 from tasks.problems.classification.answer import probabilities
 from tasks.problems.classification.learn import classical_estimator
+from tests.projects import run_stage, write_project
 
 LABELS = ["a", "b", "unseen"]
 
@@ -47,3 +54,20 @@ def test_classical_columns_follow_the_class_numbers_when_a_middle_label_has_no_r
     train = prepared(["red apple", "green apple", "fast car"], [0, 0, 2])
     found = classical(train, prepared(["fast car"], [2]), text, classical_estimator(0))
     assert found.argmax(axis=1).tolist() == [2]
+
+
+def test_zero_shot_answers_the_label_whose_description_a_row_is(tmp_path: Path) -> None:
+    root = write_project(tmp_path / "project")
+    for stage in ("selection", "preparation"):
+        run_stage(root, stage)
+    test = load(root).of("test")
+    described = dict(zip(test.labels, test.inputs, strict=False))
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["data"]["label_descriptions"] = described
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    run_stage(root, "preparation_baselines")
+    folder = root / "data/preparation/baselines"
+    assert read_json(folder / "zero_shot.json") == {"words": described, "why_not": None}
+    logits = predictions.load(folder / "zero_shot.arrow", test.ids).logits
+    for row in range(len(described)):
+        assert logits[row].argmax() == row and logits[row, row] == pytest.approx(SCALE, abs=1e-4)

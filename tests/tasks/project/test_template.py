@@ -191,12 +191,16 @@ def test_any_lines_of_the_house_come_back() -> None:
         assert [line for line in text.splitlines() if line not in new.splitlines()] == []
 
 
+# Leaves that are mappings, and may be empty.
+MAPPINGS = ("data.where", "data.label_descriptions")
+
+
 def _less(tree: dict[str, Any], lost: set[str], prefix: str = "") -> dict[str, Any]:
     kept = {name: child for name, child in tree.items() if f"{prefix}{name}" not in lost}
     below = {
         name: _less(child, lost, f"{prefix}{name}.")
-        if isinstance(child, dict) and f"{prefix}{name}" != "data.where"
+        if isinstance(child, dict) and f"{prefix}{name}" not in MAPPINGS
         else child
         for name, child in kept.items()
     }
-    return {name: child for name, child in below.items() if child != {} or f"{prefix}{name}" == "data.where"}
+    return {name: child for name, child in below.items() if child != {} or f"{prefix}{name}" in MAPPINGS}

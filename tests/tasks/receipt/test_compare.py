@@ -64,6 +64,13 @@ def test_the_record_has_scores_differences_and_f1() -> None:
     assert (record["test_rows"], record["metric"]) == (40, "accuracy")
 
 
+def test_zero_shot_is_compared_and_no_control() -> None:
+    record = receipt(30, zero_shot=40)
+    assert record["best_control"] != "zero_shot"
+    assert record["scores"]["zero_shot"]["accuracy"]["value"] == 1.0  # type: ignore[index]
+    assert record["differences"]["zero_shot"]["value"] == -0.25  # type: ignore[index]
+
+
 def test_the_sentence_has_the_figures() -> None:
     found = sentence(
         "paid_off", "accuracy", "from_scratch", Estimate(0.05, 0.012, 0.09), Estimate(0.9, 0, 1), Estimate(0.85, 0, 1)

@@ -67,8 +67,8 @@ def test_the_columns_stay_apart_where_a_log_loss_has_two_digits(project: Path) -
 def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
-        *("verdict", "sentence", "metric", "test_rows", "scores", "differences", "f1_per_label"),
-        *("artefacts", "shipped", "shipped_reason", "selection", "adaptation", "data", "lineage"),
+        *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences"),
+        *("f1_per_label", "artefacts", "shipped", "shipped_reason", "selection", "adaptation", "data", "lineage"),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -78,6 +78,13 @@ def test_the_keys_of_the_report(project: Path) -> None:
         "onnx",
         {"onnx", "served"},
     )
+
+
+def test_a_missing_zero_shot_score_has_its_reason(project: Path) -> None:
+    record = collect(project)
+    assert record["why_no_zero_shot"] is None and "zero-shot" not in text(record)
+    record["why_no_zero_shot"] = "Labels without a letter say nothing."
+    assert "No zero-shot score: Labels without a letter say nothing." in text(record).splitlines()
 
 
 def test_lineage_names_bundle_test_and_looks(project: Path) -> None:

@@ -42,6 +42,12 @@ def reasons(found: Clean) -> dict[int, str]:
     return {fault.number: fault.reason for fault in found.quarantined}
 
 
+def test_a_description_of_a_label_that_no_row_has_is_refused(tmp_path: Path) -> None:
+    loaded(tmp_path, usable(), label_descriptions={"a": "about apples"})
+    sentence = refusal(tmp_path, usable(), label_descriptions={"a": "about apples", "A": "about apples"})
+    assert sentence.startswith("data.label_descriptions describes 'A', which no row has as its label: write the labels")
+
+
 def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
     found = loaded(tmp_path, usable())
     assert [row.number for row in found.rows] == list(range(1, 11))
