@@ -152,6 +152,9 @@ class Scope(Strict):
 
 class Adaptation(Strict):
     scope: Scope
+    balance: Literal["none", "weights", "resample"] = Field(
+        description="How every label counts the same in training: by weights in the loss, or by as many rows an epoch."
+    )
 
 
 class Receipt(Strict):

@@ -14,8 +14,8 @@ from tasks import features, metrics
 from tasks import network as networks
 from tasks.adaptation import scope as scopes
 from tasks.adaptation import solve
+from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.edge import Workbench, open_workbench
-from tasks.adaptation.objective.supervised import Supervised
 from tasks.adaptation.search import search_and_train
 from tasks.artifacts import write_json, write_text
 from tasks.network import Network
@@ -59,7 +59,7 @@ def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     data = bench.data.of("train", "validation")
     values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
     seed = bench.stage.params.project.seed
-    solved = solve.solve(values, data, bench.stage.params.adaptation.scope.frozen, seed)
+    solved = solve.solve(values, data, bench.stage.params.adaptation.scope.frozen, seed, bench.balanced)
     solve.put(network, solved.head)
     history = [
         {"step": i, "validation_loss": loss, "setting": f"C={strength:g}"}
@@ -72,13 +72,14 @@ def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
 def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
     settings = bench.stage.params.adaptation.scope.full
-    objective = Supervised(settings.batch_rows, bench.learn)
+    job = bench.job(settings)
+    objective = bench.objective(settings, job.train)
     make = _with_solved_head(bench, network)
     rows = bench.data.of("validation")
     start = networks.logits(make(), bench.encoder, rows.encoded)
-    start_loss = metrics.log_loss(metrics.judge(rows.classes, probabilities(start)))
+    start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), job.weights)
     bench.stage.say(f"Starting from a solved head: validation loss {start_loss:.3f}.")
-    found = search_and_train(make, scope, objective, bench.job(settings), bench.resume_folder(), bench.stage.say)
+    found = search_and_train(make, scope, objective, job, bench.resume_folder(), bench.stage.say)
     history = [{"step": 0, "validation_loss": start_loss, "setting": "solved head"}] + [
         {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
         for epoch in found.progress.history
@@ -95,7 +96,7 @@ def _with_solved_head(bench: Workbench, network: Network) -> Callable[[], Networ
     data = bench.data.of("train")
     values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
     params = bench.stage.params
-    head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed).head
+    head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, bench.balanced).head
     make = bench.maker(bench.backbones.load)
 
     def made() -> Network:

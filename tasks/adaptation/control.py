@@ -12,7 +12,6 @@ from tasks import network as networks
 from tasks.adaptation import scope as scopes
 from tasks.adaptation.edge import Workbench, open_workbench
 from tasks.adaptation.loop import train
-from tasks.adaptation.objective.supervised import Supervised
 from tasks.adaptation.search import Trained, search_and_train
 from tasks.artifacts import write_json
 from tasks.network import Network
@@ -26,11 +25,12 @@ def main(stage: Stage) -> None:
     """Train the control and write its predictions of the test rows."""
     bench = open_workbench(stage)
     settings = stage.params.receipt.scratch
+    job = bench.job(settings, least_epochs=stage.params.adaptation.scope.full.epochs)
     found = search_and_train(
         bench.maker(bench.backbones.from_scratch),
         scopes.get("full"),
-        Supervised(settings.batch_rows, bench.learn),
-        bench.job(settings, least_epochs=stage.params.adaptation.scope.full.epochs),
+        bench.objective(settings, job.train),
+        job,
         bench.resume_folder(),
         stage.say,
     )
@@ -55,7 +55,7 @@ def _refitted(bench: Workbench, found: Trained) -> Network:
     train(
         network,
         scopes.get("full"),
-        Supervised(settings.batch_rows, bench.learn),
+        bench.objective(settings, both),
         replace(job, train=both, rate=found.rate, epochs=epochs),
         bench.resume_folder() / "refit",
         bench.stage.say,

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 
 from tasks import device, modalities, prepared, problems
 from tasks.adaptation.loop import Job
+from tasks.adaptation.objective.supervised import Supervised
 from tasks.artifacts import canonical_json, read_json, sha256_file, sha256_folder, sha256_text
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
@@ -81,7 +83,22 @@ class Workbench:
         """Training on the training rows, steered by the validation rows."""
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
-        return Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
+        job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
+        return replace(job, weights=self.weights(train))
+
+    @property
+    def balanced(self) -> bool:
+        """Whether rare labels count as much as common ones."""
+        return self.stage.params.adaptation.balance != "none"
+
+    def weights(self, data: Prepared) -> np.ndarray | None:
+        """(K,) weights of the labels by their rows here; None where all weigh alike."""
+        return self.learn.label_weights(data.classes, len(data.labels)) if self.balanced else None
+
+    def objective(self, settings: Training, data: Prepared) -> Supervised:
+        """What these rows are learned by."""
+        resample = self.stage.params.adaptation.balance == "resample"
+        return Supervised(settings.batch_rows, self.learn, None if resample else self.weights(data), resample)
 
     def resume_folder(self) -> Path:
         """Where this stage may go on after a kill: named by a hash of all its inputs."""

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks import device, metrics
 from tasks import network as networks
+from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.objective import Objective
 from tasks.adaptation.scope import Scope
 from tasks.artifacts import new_folder, read_json, write_json
@@ -67,6 +68,7 @@ class Job:
         least_epochs: epochs before early stopping may end it.
         seed: of data order and dropout.
         precision: float32, or bfloat16 for the products of matrices; weights and moments stay float32.
+        weights: (K,) of the labels in the validation loss, which steers; None weighs all alike.
     """
 
     train: Prepared
@@ -78,6 +80,7 @@ class Job:
     seed: int
     precision: str
     least_epochs: int = 0
+    weights: np.ndarray | None = None
 
 
 def train(
@@ -187,7 +190,7 @@ def _evaluate(network: Network, job: Job) -> tuple[float, float]:
     if not np.isfinite(logits).all():
         return math.inf, 0.0
     judged = metrics.judge(job.validation.classes, probabilities(logits))
-    return metrics.log_loss(judged), metrics.accuracy(judged)
+    return validation_loss(judged, job.weights), metrics.accuracy(judged)
 
 
 def _copy(network: Network) -> dict[str, torch.Tensor]:

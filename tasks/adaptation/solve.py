@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tasks import metrics
+from tasks.adaptation.balance import validation_loss
 from tasks.network import Network
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
@@ -30,7 +31,7 @@ class Solved:
     losses: dict[float, float]
 
 
-def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int) -> Solved:
+def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int, balanced: bool = False) -> Solved:
     """Choose C by cross-validation on the training rows, then refit on training and validation rows.
 
     Args:
@@ -38,17 +39,21 @@ def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int
         data: training and validation rows.
         settings: values of C and folds.
         seed: of the folds.
+        balanced: whether every label counts the same. The loss of resampled rows is, on average, that of weighted ones,
+            and a solved head minimises the average: it is the same for both.
     """
     count = len(data.labels)
     train = np.array([split == "train" for split in data.splits])
+    known = data.classes[train]
+    weights = learn.label_weights(known, count) if balanced else None
     losses = {}
     for strength in settings.inverse_regularisation:
-        logits = learn.out_of_fold_logits(features[train], data.classes[train], count, strength, settings.folds, seed)
-        losses[strength] = metrics.log_loss(metrics.judge(data.classes[train], probabilities(logits)))
+        logits = learn.out_of_fold_logits(features[train], known, count, strength, settings.folds, seed, balanced)
+        losses[strength] = validation_loss(metrics.judge(known, probabilities(logits)), weights)
     best = min(losses, key=lambda strength: (losses[strength], strength))
-    judged = learn.solve_head(features[train], data.classes[train], count, best)
+    judged = learn.solve_head(features[train], known, count, best, balanced)
     return Solved(
-        head=learn.solve_head(features, data.classes, count, best),
+        head=learn.solve_head(features, data.classes, count, best, balanced),
         validation=judged.logits(features[~train]),
         losses=losses,
     )

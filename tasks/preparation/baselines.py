@@ -43,6 +43,7 @@ def main(stage: Stage) -> None:
     """
     project = stage.params.project
     data = prepared.load(stage.root)
+    balanced = stage.params.adaptation.balance != "none"
     learn = problems.part(project.problem, "learn")
     plain = modalities.part(project.modality, "classical")
     probe_features = _frozen_features(stage, data)
@@ -55,13 +56,13 @@ def main(stage: Stage) -> None:
         if name == "majority":
             return majority(train, rows)
         if name == "classical":
-            return classical(train, rows, plain, learn.classical_estimator(project.seed))
+            return classical(train, rows, plain, learn.classical_estimator(project.seed, balanced))
         if name == "zero_shot":
             assert nearest is not None
             return nearest(rows)
         place = {id_: i for i, id_ in enumerate(data.ids)}
         values = probe_features[[place[i] for i in train.ids]]
-        head = learn.solve_head(values, train.classes, len(train.labels), PROBE_INVERSE_REGULARISATION)
+        head = learn.solve_head(values, train.classes, len(train.labels), PROBE_INVERSE_REGULARISATION, balanced)
         return np.asarray(head.logits(probe_features[[place[i] for i in rows.ids]]))
 
     metrics: dict[str, dict[str, float]] = {}

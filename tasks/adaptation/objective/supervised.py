@@ -8,7 +8,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
+from tasks.adaptation.balance import resampled
 from tasks.prepared import Prepared
 
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
@@ -22,10 +24,14 @@ class Supervised:
     Attributes:
         batch_rows: rows a step.
         learn: the problem's `learn` module, which has the loss.
+        weights: (K,) of the labels in the loss; None weighs all alike.
+        resample: whether an epoch has as many rows of each label, instead of every row once.
     """
 
     batch_rows: int
     learn: ModuleType
+    weights: np.ndarray | None = None
+    resample: bool = False
 
     def steps(self, data: Prepared) -> int:
         whole, rest = divmod(len(data), self.batch_rows)
@@ -33,7 +39,7 @@ class Supervised:
 
     def batches(self, data: Prepared, seed: int) -> Iterator[list[int]]:
         random = np.random.default_rng(seed)
-        order = random.permutation(len(data))
+        order = resampled(data.classes, random) if self.resample else random.permutation(len(data))
         window = self.batch_rows * WINDOW_BATCHES
         lengths = np.array([max(array.size for array in row.values()) for row in data.encoded])
         chunks: list[list[int]] = []
@@ -51,5 +57,6 @@ class Supervised:
 
     def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
         logits, _ = model(inputs)
-        total = self.learn.loss(logits, classes)
+        weights = None if self.weights is None else logits.new_tensor(self.weights, dtype=torch.float32)
+        total = self.learn.loss(logits, classes, weights)
         return total, {"cross_entropy": float(total.detach())}

@@ -31,7 +31,23 @@ class SolvedHead:
         return np.asarray(features @ self.weight.T + self.bias)
 
 
-def solve_head(features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float) -> SolvedHead:
+def label_weights(classes: np.ndarray, count: int) -> np.ndarray:
+    """Weight of each of K labels: all labels with rows get the same sum over N rows, and the rows a mean of 1.
+
+    Args:
+        classes: (N,) class numbers.
+        count: K; a label without a row weighs 1.
+
+    Source: King and Zeng 2001, Logistic Regression in Rare Events Data.
+    """
+    rows = np.bincount(classes, minlength=count)
+    present = np.count_nonzero(rows)
+    return np.where(rows > 0, len(classes) / (present * np.maximum(rows, 1)), 1.0)
+
+
+def solve_head(
+    features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float, balanced: bool = False
+) -> SolvedHead:
     """Multinomial logistic regression on standardised features, with the scaling folded into the weights.
 
     Args:
@@ -39,6 +55,7 @@ def solve_head(features: np.ndarray, classes: np.ndarray, count: int, inverse_re
         classes: (N,) class numbers; a label may have no row.
         count: K.
         inverse_regularisation: C, above 0; the smaller, the stronger the L2 penalty.
+        balanced: whether rows count by `label_weights`.
     """
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
@@ -51,7 +68,9 @@ def solve_head(features: np.ndarray, classes: np.ndarray, count: int, inverse_re
     if len(present) == 1:
         bias[present] = 0.0
         return SolvedHead(weight, bias, inverse_regularisation)
-    model = LogisticRegression(C=inverse_regularisation, max_iter=MAX_ITERATIONS)
+    model = LogisticRegression(
+        C=inverse_regularisation, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None
+    )
     # Matrices this small lose a factor of ten to two BLAS threads that wait for each other.
     with threadpool_limits(1):
         model.fit((features - mean) / scale, classes)
@@ -78,21 +97,28 @@ def folds(classes: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, 
 
 
 def out_of_fold_logits(
-    features: np.ndarray, classes: np.ndarray, count: int, inverse_regularisation: float, splits: int, seed: int
+    features: np.ndarray,
+    classes: np.ndarray,
+    count: int,
+    inverse_regularisation: float,
+    splits: int,
+    seed: int,
+    balanced: bool = False,
 ) -> np.ndarray:
     """(N, K) logits of each row by a head that was solved without it."""
     logits = np.empty((len(classes), count))
     for train, held_out in folds(classes, splits, seed):
-        head = solve_head(features[train], classes[train], count, inverse_regularisation)
+        head = solve_head(features[train], classes[train], count, inverse_regularisation, balanced)
         logits[held_out] = head.logits(features[held_out])
     return logits
 
 
-def classical_estimator(seed: int) -> Any:
-    """Unfitted scikit-learn classifier that the classical features go into."""
+def classical_estimator(seed: int, balanced: bool = False) -> Any:
+    """Unfitted scikit-learn classifier that the classical features go into; `balanced` as in `solve_head`."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=10.0, max_iter=MAX_ITERATIONS, random_state=seed)
+    weights = "balanced" if balanced else None
+    return LogisticRegression(C=10.0, max_iter=MAX_ITERATIONS, random_state=seed, class_weight=weights)
 
 
 def make_head(width: int, count: int) -> Any:
@@ -102,8 +128,13 @@ def make_head(width: int, count: int) -> Any:
     return nn.Linear(width, count)
 
 
-def loss(logits: Any, classes: Any) -> Any:
-    """Mean cross-entropy of logits (N, K) and class numbers (N,)."""
+def loss(logits: Any, classes: Any, weights: Any = None) -> Any:
+    """Mean cross-entropy of logits (N, K) and class numbers (N,), each row's times its label's of K weights.
+
+    The mean is over rows, not over their weights, so that the batches' losses add up to that of all rows.
+    """
     from torch.nn.functional import cross_entropy
 
-    return cross_entropy(logits, classes)
+    if weights is None:
+        return cross_entropy(logits, classes)
+    return (cross_entropy(logits, classes, reduction="none") * weights[classes]).mean()

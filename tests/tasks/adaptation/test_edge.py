@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pytest
 
-from tasks.adaptation.edge import computes_in_bfloat16
+from tasks.adaptation.edge import Workbench, computes_in_bfloat16
+from tasks.prepared import Prepared
+from tasks.stage import Stage
+from tests.factories import params
+
+
+def bench(folder: Path, **changes: Any) -> Workbench:
+    """A workbench with three training rows of a and one of b, and a validation row of each."""
+    splits = ["train"] * 4 + ["validation"] * 2
+    classes = np.array([0, 0, 0, 1, 0, 1])
+    data = Prepared([str(i) for i in range(6)], splits, ["x"] * 6, classes, [{}] * 6, ["a", "b"])
+    return Workbench("full", 1, "mean", data, SimpleNamespace(), folder, Stage("", folder, params(**changes), folder))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("balance", "loss", "resample", "steers"),
+    [
+        ("none", None, False, None),
+        ("weights", [2 / 3, 2], False, [2 / 3, 2]),
+        ("resample", None, True, [2 / 3, 2]),
+    ],
+)
+def test_balance_is_by_the_training_rows(tmp_path: Path, balance: str, loss: Any, resample: bool, steers: Any) -> None:
+    made = bench(tmp_path, adaptation__balance=balance)
+    job = made.job(made.stage.params.receipt.scratch)
+    objective = made.objective(made.stage.params.receipt.scratch, job.train)
+    weights = None if objective.weights is None else objective.weights.tolist()
+    assert weights == (loss and pytest.approx(loss)) and objective.resample is resample
+    assert (None if job.weights is None else job.weights.tolist()) == (steers and pytest.approx(steers))
 
 
 @pytest.mark.parametrize(

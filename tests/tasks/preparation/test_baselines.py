@@ -56,6 +56,23 @@ def test_classical_columns_follow_the_class_numbers_when_a_middle_label_has_no_r
     assert found.argmax(axis=1).tolist() == [2]
 
 
+def test_what_learns_is_balanced_as_the_adapted_model_is(tmp_path: Path) -> None:
+    root = write_project(tmp_path / "project")
+    for stage in ("selection", "preparation"):
+        run_stage(root, stage)
+    test = load(root).of("test")
+    answers = []
+    for balance in ("none", "weights"):
+        tree = yaml.safe_load((root / "params.yaml").read_text())
+        tree["adaptation"]["balance"] = balance
+        (root / "params.yaml").write_text(yaml.safe_dump(tree))
+        run_stage(root, "preparation_baselines")
+        folder = root / "data/preparation/baselines"
+        answers.append({path.stem: predictions.load(path, test.ids).logits for path in folder.glob("*.arrow")})
+    same = {name: np.array_equal(answers[0][name], answers[1][name]) for name in answers[0]}
+    assert same == {"majority": True, "classical": False, "frozen_probe": False, "zero_shot": True}
+
+
 def test_zero_shot_answers_the_label_whose_description_a_row_is(tmp_path: Path) -> None:
     root = write_project(tmp_path / "project")
     for stage in ("selection", "preparation"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +47,26 @@ def test_a_solved_head_on_raw_features_equals_the_estimator_on_standardised_ones
     assert (expected.argmax(axis=1) == classes).mean() > 0.9
 
 
+def test_weights_of_labels_by_hand() -> None:
+    found = learn.label_weights(np.array([0, 0, 0, 1]), 3)
+    assert found.tolist() == pytest.approx([2 / 3, 2, 1]), "as much for each label, 1 for one without rows"
+
+
+def test_a_balanced_head_equals_the_weighted_estimator() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
+    features, classes = toy(3)
+    rare = np.concatenate([np.flatnonzero(classes != 2), np.flatnonzero(classes == 2)[:2]])
+    features, classes = features[rare], classes[rare]
+    head = learn.solve_head(features, classes, 3, 0.5, balanced=True)
+    scaled = StandardScaler().fit_transform(features)
+    weights = learn.label_weights(classes, 3)[classes]
+    expected = LogisticRegression(C=0.5, max_iter=2000).fit(scaled, classes, weights).predict_proba(scaled)
+    assert np.allclose(probabilities(head.logits(features)), expected, atol=1e-5)
+    assert not np.allclose(head.weight, learn.solve_head(features, classes, 3, 0.5).weight)
+
+
 def test_a_constant_feature_does_no_harm() -> None:
     features, classes = toy(2)
     head = learn.solve_head(np.hstack([features, np.full((30, 1), 7.0)]), classes, 2, 0.5)
@@ -87,12 +106,13 @@ def test_out_of_fold_logits_come_from_a_head_that_never_saw_the_row(monkeypatch:
             seen.append(set(features[:, 0].tolist()))
             return np.hstack([features, features])
 
-    def solve_head(features: np.ndarray, *_: Any) -> Head:
+    def solve_head(features: np.ndarray, classes: np.ndarray, count: int, c: float, balanced: bool) -> Head:
+        assert balanced
         return Head(features)
 
     monkeypatch.setattr(learn, "solve_head", solve_head)
     features = np.arange(20.0)[:, None]
-    found = learn.out_of_fold_logits(features, np.arange(20) % 2, 2, 1.0, 4, 0)
+    found = learn.out_of_fold_logits(features, np.arange(20) % 2, 2, 1.0, 4, 0, balanced=True)
     assert len(seen) == 4 and found.tolist() == np.hstack([features, features]).tolist()
 
 
@@ -101,4 +121,8 @@ def test_torch_loss_is_the_mean_negative_log_probability() -> None:
 
     found = learn.loss(torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]), torch.tensor([1, 0]))
     assert float(found) == pytest.approx((-math.log(0.75) + math.log(2)) / 2)
+    weighted = learn.loss(
+        torch.tensor([[0.0, math.log(3)], [0.0, 0.0]]), torch.tensor([1, 0]), torch.tensor([3.0, 1.0])
+    )
+    assert float(weighted) == pytest.approx((-math.log(0.75) + 3 * math.log(2)) / 2), "over rows, not over weights"
     assert learn.make_head(3, 2).weight.shape == (2, 3)
