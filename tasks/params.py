@@ -60,6 +60,26 @@ class Params(Strict):
         """The section of `preparation` that the project's modality reads."""
         return getattr(self.preparation, self.project.modality)
 
+    @property
+    def augmentation(self) -> Any:
+        """The section of `adaptation.augmentation` that the project's modality reads."""
+        return getattr(self.adaptation.augmentation, self.project.modality)
+
+    @property
+    def augments(self) -> bool:
+        """Whether any training row is changed."""
+        settings = self.augmentation
+        return max(getattr(settings, name) for name in type(settings).model_fields) > 0
+
+    @model_validator(mode="after")
+    def _augmentation_needs_steps(self) -> Params:
+        if self.adaptation.scope.kind == "frozen" and self.augments:
+            raise ValueError(
+                "adaptation.augmentation changes rows anew each epoch, but the scope frozen learns from features that "
+                "are computed once: set adaptation.scope.kind to full, or all of augmentation to 0"
+            )
+        return self
+
     @model_validator(mode="after")
     def _control_is_treated_fairly(self) -> Params:
         if self.receipt.scratch.epochs < self.adaptation.scope.full.epochs:

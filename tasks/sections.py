@@ -118,6 +118,17 @@ else:
     )
 
 
+if TYPE_CHECKING:
+
+    class Augmentation(Strict):
+        """A section per modality, as its `settings` module says."""
+
+else:
+    Augmentation = create_model(
+        "Augmentation", __base__=Strict, **{name: (part(name, "settings").Augmentation, ...) for name in MODALITIES}
+    )
+
+
 class FrozenScope(Strict):
     inverse_regularisation: list[float] = Field(
         min_length=1, description="Values of C tried for the solved head, by cross-validation."
@@ -155,6 +166,7 @@ class Adaptation(Strict):
     balance: Literal["none", "weights", "resample"] = Field(
         description="How every label counts the same in training: by weights in the loss, or by as many rows an epoch."
     )
+    augmentation: Augmentation
 
 
 class Receipt(Strict):

@@ -37,6 +37,12 @@ LIBRARIES = {
 # Each row of a registry, with the test that covers it; paths count from tests/.
 ROWS = {
     "tasks.modalities.MODALITIES": {"text": "tasks/modalities/text", "image": "tasks/modalities/image"},
+    "tasks.modalities.text.augment.FUNCTIONS": dict.fromkeys(
+        ("word_dropout", "word_swap"), "tasks/modalities/text/test_augment.py"
+    ),
+    "tasks.modalities.image.augment.FUNCTIONS": dict.fromkeys(
+        ("flip", "shift"), "tasks/modalities/image/test_augment.py"
+    ),
     "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
     "tasks.adaptation.scope.SCOPES": dict.fromkeys(("frozen", "full"), "tasks/adaptation/test_loop.py"),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),

@@ -81,6 +81,11 @@ def test_full_fine_tuning_resumes_to_the_same_bytes(
     shutil.copytree(project, root, symlinks=True)
     tree = yaml.safe_load((root / "params.yaml").read_text())
     tree["adaptation"]["scope"]["kind"] = "full"
+    tree["adaptation"]["balance"] = "resample"
+    tree["adaptation"]["augmentation"] |= {
+        "text": {"word_dropout": 0.2, "word_swap": 0.2},
+        "image": {"flip": 0.5, "shift": 0.2},
+    }
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     run_stage(root, "adaptation")
     undisturbed = sha256_folder(root / "data/adaptation/model")

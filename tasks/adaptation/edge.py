@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from tasks import device, modalities, prepared, problems
+from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.loop import Job
 from tasks.adaptation.objective.supervised import Supervised
 from tasks.artifacts import canonical_json, read_json, sha256_file, sha256_folder, sha256_text
+from tasks.errors import InputError
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training
@@ -84,7 +86,7 @@ class Workbench:
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
         job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
-        return replace(job, weights=self.weights(train))
+        return replace(job, weights=self.weights(train), augmentation=self.augmentation())
 
     @property
     def balanced(self) -> bool:
@@ -99,6 +101,14 @@ class Workbench:
         """What these rows are learned by."""
         resample = self.stage.params.adaptation.balance == "resample"
         return Supervised(settings.batch_rows, self.learn, None if resample else self.weights(data), resample)
+
+    def augmentation(self) -> Augmentation | None:
+        """What changes training rows, None where all shares are 0."""
+        params = self.stage.params
+        if not params.augments:
+            return None
+        module: Any = modalities.part(params.project.modality, "augment")
+        return Augmentation(module, params.augmentation, self.encoder, params.project.seed)
 
     def resume_folder(self) -> Path:
         """Where this stage may go on after a kill: named by a hash of all its inputs."""
@@ -130,6 +140,11 @@ def open_workbench(stage: Stage) -> Workbench:
     wanted = stage.params.adaptation.scope.kind
     kind = choice["scope"] if wanted == "auto" else wanted
     chosen = choice["scopes"][kind]
+    if kind == "frozen" and stage.params.augments:
+        raise InputError(
+            "Selection chose the scope frozen, which learns from features that are computed once, so that "
+            "adaptation.augmentation has no effect: set adaptation.scope.kind to full, or all of augmentation to 0."
+        )
     modality = stage.params.project.modality
     folder = stage.root / FOLDER / MODEL
     encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)

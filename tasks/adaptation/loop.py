@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tasks import device, metrics
 from tasks import network as networks
+from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.objective import Objective
 from tasks.adaptation.scope import Scope
@@ -69,6 +70,7 @@ class Job:
         seed: of data order and dropout.
         precision: float32, or bfloat16 for the products of matrices; weights and moments stay float32.
         weights: (K,) of the labels in the validation loss, which steers; None weighs all alike.
+        augmentation: changes training rows anew at each step; None leaves them.
     """
 
     train: Prepared
@@ -81,6 +83,7 @@ class Job:
     precision: str
     least_epochs: int = 0
     weights: np.ndarray | None = None
+    augmentation: Augmentation | None = None
 
 
 def train(
@@ -146,7 +149,9 @@ def _one_epoch(
         factor = schedule(step / total, job.settings.warmup_share)
         for group in optimizer.param_groups:
             group["lr"] = job.rate * factor * group["factor"]
-        inputs = networks.tensors(job.encoder, [job.train.encoded[row] for row in rows], target)
+        plain = [job.train.encoded[row] for row in rows]
+        encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
+        inputs = networks.tensors(job.encoder, encoded, target)
         classes = torch.from_numpy(job.train.classes[rows]).to(target)
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss, _ = objective.loss(network, inputs, classes, step / total)

@@ -9,5 +9,5 @@ MODALITIES: dict[str, str] = {"text": "tasks.modalities.text", "image": "tasks.m
 
 
 def part(modality: str, name: str) -> ModuleType:
-    """Module `name` (source, settings, guess, encode, backbone, classical) of a modality."""
+    """Module `name` (source, settings, guess, encode, augment, backbone, classical) of a modality."""
     return import_module(f"{MODALITIES[modality]}.{name}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +12,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from tasks.prepared import Prepared
 
 Arrays = dict[str, np.ndarray]
 # What an encoder takes: a text, or the bytes of a file.
@@ -104,6 +106,23 @@ class Encoder(Protocol):
 
     def save(self, folder: Path) -> None:
         """Write what `from_bundle` needs."""
+
+
+class Augment(Protocol):
+    """A modality's module `augment`: small changes of training rows that leave their label as it is. No torch.
+
+    Attributes:
+        FUNCTIONS: leaf of the modality's `adaptation.augmentation` -> what it does to an opened example, by its value
+            and a generator.
+    """
+
+    FUNCTIONS: dict[str, Callable[[Any, float, np.random.Generator], Any]]
+
+    def opened(self, data: Prepared, place: int, encoder: Any) -> Any | None:
+        """A row in the form that the functions change; None leaves it as it is."""
+
+    def closed(self, example: Any, encoder: Any) -> Arrays:
+        """What `opened` gave and the functions changed, encoded."""
 
 
 class Backbone(Protocol):

@@ -11,3 +11,10 @@ class Settings(Strict):
     max_pixels: int = Field(
         ge=1, le=2**28, description="Width x height above which an image is quarantined, and refused by the server."
     )
+
+
+class Augmentation(Strict):
+    """The section `adaptation.augmentation.image`; each leaf a row of `augment.FUNCTIONS`."""
+
+    flip: float = Field(ge=0, le=1, description="Share of images that an epoch mirrors left to right.")
+    shift: float = Field(ge=0, le=0.5, description="Largest move of an image either way, as a share of each side.")

@@ -10,3 +10,10 @@ from tasks.strict import Strict
 class Settings(Strict):
     max_characters: int = Field(ge=1, description="Longer texts are quarantined, and refused by the server.")
     max_tokens: int = Field(ge=4, le=8192, description="Longer texts are truncated, and counted.")
+
+
+class Augmentation(Strict):
+    """The section `adaptation.augmentation.text`; each leaf a row of `augment.FUNCTIONS`."""
+
+    word_dropout: float = Field(ge=0, le=0.5, description="Share of words that an epoch leaves out of a text.")
+    word_swap: float = Field(ge=0, le=0.5, description="Share of words that change places with the next one.")

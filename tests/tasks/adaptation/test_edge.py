@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.adaptation.edge import Workbench, computes_in_bfloat16
+from tasks.modalities.text import augment
 from tasks.prepared import Prepared
 from tasks.stage import Stage
 from tests.factories import params
@@ -38,6 +39,14 @@ def test_balance_is_by_the_training_rows(tmp_path: Path, balance: str, loss: Any
     weights = None if objective.weights is None else objective.weights.tolist()
     assert weights == (loss and pytest.approx(loss)) and objective.resample is resample
     assert (None if job.weights is None else job.weights.tolist()) == (steers and pytest.approx(steers))
+
+
+def test_augmentation_is_what_the_params_say(tmp_path: Path) -> None:
+    settings = params().receipt.scratch
+    assert bench(tmp_path).job(settings).augmentation is None
+    found = bench(tmp_path, adaptation__augmentation__text__word_swap=0.1).job(settings).augmentation
+    assert found is not None and found.module is augment  # type: ignore[comparison-overlap]
+    assert (found.settings.word_dropout, found.settings.word_swap) == (0, 0.1)
 
 
 @pytest.mark.parametrize(
