@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
+from tasks import modalities
 from tasks.errors import InputError
 from tasks.sections import (
     Adaptation,
@@ -77,6 +78,16 @@ class Params(Strict):
             raise ValueError(
                 "adaptation.augmentation changes rows anew each epoch, but the scope frozen learns from features that "
                 "are computed once: set adaptation.scope.kind to full, or all of augmentation to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pools_are_of_the_modality(self) -> Params:
+        known = modalities.part(self.project.modality, "settings").POOLS
+        if unknown := [pool for pool in self.selection.pools if pool not in known]:
+            raise ValueError(
+                f"selection.pools: modality {self.project.modality} has no pool {' or '.join(unknown)}, only "
+                f"{', '.join(known)}"
             )
         return self
 

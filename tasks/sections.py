@@ -13,7 +13,7 @@ from tasks.strict import Strict
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
-Pool = Literal["mean", "first"]
+Pool = Literal["mean", "first", "last"]
 
 
 def _scalar(value: object) -> str | int | float | bool:

@@ -29,21 +29,21 @@ WORDS = {
 FILLER = ["the", "a", "one", "this", "that", "some", "old", "new"]
 
 
-def write_text_model(folder: Path) -> None:
-    """A random BERT with two blocks of width 16, and its word tokenizer."""
+def write_text_model(folder: Path, family: str = "Bert") -> None:
+    """A random body with two blocks of width 16, and its word tokenizer."""
     import torch
+    import transformers
     from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import BertConfig, BertModel
 
     words = ["[PAD]", "[UNK]", *sorted([*FILLER, *(word for words in WORDS.values() for word in words)])]
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     torch.manual_seed(0)
-    config = BertConfig(
+    config = getattr(transformers, f"{family}Config")(
         vocab_size=len(words), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
         max_position_embeddings=32, pad_token_id=0,
     )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
+    getattr(transformers, f"{family}Model")(config).save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
 
 
@@ -130,6 +130,14 @@ def write_project(root: Path, modality: str = "text", **changes: Any) -> Path:
     (root / ".dvc").mkdir()
     (root / ".dvc/config").touch()
     return root
+
+
+def pin(root: Path) -> None:
+    """Name the model as it lies there now."""
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    revision = sha256_file(root / "model/model.safetensors")
+    tree["selection"]["candidates"] = [{"source": "path:model", "revision": revision}]
+    (root / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False))
 
 
 def run_stage(root: Path, name: str) -> None:

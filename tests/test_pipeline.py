@@ -17,7 +17,7 @@ from tasks.modalities import MODALITIES, part
 from tasks.params import Params, leaves, load
 from tasks.runtime import Runtime
 from tasks.strict import Strict
-from tests.projects import LIMITS, REPO, run_stage, stages, write_project
+from tests.projects import LIMITS, REPO, pin, run_stage, stages, write_project, write_text_model
 
 
 @pytest.fixture(scope="module", params=list(MODALITIES))
@@ -106,6 +106,22 @@ def test_full_fine_tuning_resumes_to_the_same_bytes(
     run_stage(root, "adaptation")
     assert sha256_folder(root / "data/adaptation/model") == undisturbed
     assert not (root / ".graft/resume/adaptation").exists()
+
+
+@pytest.mark.parametrize(("family", "scope"), [("Llama", "full"), ("GPT2", "frozen")])
+def test_a_causal_decoder_goes_the_same_way(tmp_path: Path, family: str, scope: str) -> None:
+    root = write_project(tmp_path, selection__pools=["first", "last"], adaptation__scope__kind=scope)
+    shutil.rmtree(root / "model")
+    write_text_model(root / "model", family)
+    pin(root)
+    for name in stages(root):
+        run_stage(root, name)
+    ranking = read_json(root / "data/selection/ranking.json")
+    assert {(one["depth"], one["pool"]) for one in ranking} == {(depth, "last") for depth in (0, 1, 2)}
+    chain = read_json(root / "data/deployment/chain.json")
+    assert chain["artefacts"]["onnx"]["max_logit_difference"] < 1e-4
+    assert chain["breaks"] == []
+    assert read_json(root / "data/adaptation/model/graft.json")["pool"] == "last"
 
 
 def test_the_gate_refuses_a_verdict_that_is_too_low(project: Path, tmp_path: Path) -> None:

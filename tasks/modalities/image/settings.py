@@ -7,6 +7,10 @@ from pydantic import Field
 from tasks.strict import Strict
 
 
+# Rows of the backbone's table, which needs torch.
+POOLS = ("mean", "first")
+
+
 class Settings(Strict):
     max_pixels: int = Field(
         ge=1, le=2**28, description="Width x height above which an image is quarantined, and refused by the server."

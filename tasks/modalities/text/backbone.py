@@ -1,4 +1,4 @@
-"""A Hugging Face encoder cut to its lowest blocks, with one pooled feature vector per text."""
+"""A Hugging Face encoder or causal decoder cut to its lowest blocks, with one pooled feature vector per text."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import logging
 
 from tasks.errors import InputError
+from tasks.modalities.text.body import final_norm, find_blocks, recorded, sees_only_backwards
 
 logging.disable_progress_bar()
 
 Inputs = dict[str, torch.Tensor]
-# Where encoder families keep a norm that runs once, after the last block.
 # Heads on top of the blocks that no pool reads; checkpoints often leave them out.
 UNUSED = ("pooler.",)
-FINAL_NORMS = ("final_norm", "emb_layer_norm_after", "norm", "ln_f")
 
 
 def mean_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -33,20 +32,41 @@ def first_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return hidden[:, 0]
 
 
-POOLS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {"mean": mean_pool, "first": first_pool}
+def last_pool(hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The vector of the last token before the padding: (N, T, F), (N, T) -> (N, F)."""
+    places = (mask.sum(1) - 1).clamp(min=0).view(-1, 1, 1).expand(-1, 1, hidden.shape[2])
+    return hidden.gather(1, places).squeeze(1)
+
+
+POOLS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "mean": mean_pool,
+    "first": first_pool,
+    "last": last_pool,
+}
 
 
 class TextBackbone(nn.Module):
     """Backbone of the contract for text.
 
     Args:
-        body: a Hugging Face encoder.
+        body: a Hugging Face encoder or causal decoder.
         depth: how many of its blocks are kept, from the input upwards; 0 keeps the embeddings alone.
-        pool: a row of `POOLS`.
+        pool: a row of `POOLS`; "first" needs a body whose first token sees the others.
+
+    Attributes:
+        pools: the rows of `POOLS` that this body has.
+
+    Raises:
+        InputError: the pool is not there, or the body does not run on token ids alone.
     """
 
     def __init__(self, body: nn.Module, depth: int, pool: str) -> None:
         super().__init__()
+        causal = sees_only_backwards(body)
+        if causal:
+            body.config.use_cache = False  # type: ignore[union-attr]
+        self.pools = tuple(name for name in POOLS if not (causal and name == "first"))
+        _refuse_missing(body, [pool], self.pools)
         self.body, self.depth, self.pool = body, depth, pool
         self.width = int(body.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.blocks_path, blocks = find_blocks(body)
@@ -70,66 +90,40 @@ class TextBackbone(nn.Module):
         return POOLS[self.pool](hidden, inputs["attention_mask"])
 
     def pooled_at_all_depths(self, inputs: Inputs, pools: Sequence[str]) -> dict[tuple[int, str], torch.Tensor]:
-        hidden = self._hidden_states(inputs)
-        norm = _final_norm(self.body, self.blocks_path)
-        return {
-            (depth, pool): POOLS[pool](norm(states), inputs["attention_mask"])
-            for depth, states in enumerate(hidden)
-            for pool in pools
-        }
+        """As the contract says; a pool that this body lacks is left out.
 
-    def _hidden_states(self, inputs: Inputs) -> list[torch.Tensor]:
-        """Input of the first block, then the output of each."""
-        states: list[torch.Tensor] = []
-
-        def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            states.append(args[0] if args else kwargs["hidden_states"])
-
-        def after(_: nn.Module, __: Any, output: Any) -> None:
-            states.append(output[0] if isinstance(output, tuple) else output)
-
-        hooks = [self.blocks[0].register_forward_pre_hook(before, with_kwargs=True)]
-        hooks += [block.register_forward_hook(after) for block in self.blocks]
-        try:
+        Raises:
+            InputError: it lacks all of them.
+        """
+        _refuse_missing(self.body, pools, self.pools)
+        with recorded(self.blocks) as states:
             self.pooled(inputs)
-        finally:
-            for hook in hooks:
-                hook.remove()
-        return states
+        norm = final_norm(self.body, self.blocks_path)
+        return {
+            (depth, pool): POOLS[pool](norm(hidden), inputs["attention_mask"])
+            for depth, hidden in enumerate(states)
+            for pool in pools
+            if pool in self.pools
+        }
 
     def save(self, folder: Path) -> None:
         self.body.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
 
 
-def find_blocks(body: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Path and list of the repeated blocks: the first ModuleList as long as the config says.
-
-    Raises:
-        InputError: the body has no such list.
-    """
-    count = getattr(body.config, "num_hidden_layers", None)
-    for name, module in body.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count:
-            return name, module
-    raise InputError(
-        f"{type(body).__name__} names no list of {count} blocks: it cannot be cut by depth; use another model."
-    )
-
-
-def _final_norm(body: nn.Module, blocks_path: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    parent = body.get_submodule(blocks_path.rpartition(".")[0])
-    for name in FINAL_NORMS:
-        norm = getattr(parent, name, None)
-        if isinstance(norm, nn.Module):
-            return norm
-    return lambda states: states
+def _refuse_missing(body: nn.Module, wanted: Sequence[str], there: Sequence[str]) -> None:
+    if not set(wanted) & set(there):
+        raise InputError(
+            f"{type(body).__name__} has no pool {' or '.join(wanted)}: its first token never sees the text behind it; "
+            f"use {' or '.join(there)}."
+        )
 
 
 def load(folder: Path, depth: int | None = None, pool: str = "mean") -> TextBackbone:
     """Pre-trained backbone from a checked local folder, in evaluation mode, float32.
 
     Raises:
-        InputError: not a loadable encoder, weights that do not fill it, or fewer blocks than `depth`.
+        InputError: not a loadable text model, weights that do not fill it, fewer blocks than
+            `depth`, or a pool that is not there.
     """
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -145,7 +139,7 @@ def load(folder: Path, depth: int | None = None, pool: str = "mean") -> TextBack
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first = str(error).splitlines()[0][:200]
         raise InputError(
-            f"The model in {folder.name} cannot be loaded ({first}): use a plain encoder folder."
+            f"The model in {folder.name} cannot be loaded ({first}): use the folder of a plain encoder or decoder."
         ) from None
     drawn = sorted(name for name in found["missing_keys"] if not name.startswith(UNUSED))
     if drawn:

@@ -88,7 +88,7 @@ def from_model(folder: Path, settings: Settings) -> TextEncoder:
         InputError: the folder has no tokenizer.json, or one that cannot be read.
     """
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    positions = config.get("max_position_embeddings")
+    positions = config.get("max_position_embeddings") or config.get("n_positions")  # as GPT-2 has it
     # RoBERTa and its kin start counting positions after the padding id.
     offset = (config.get("pad_token_id") or 0) + 1 if config.get("model_type") in OFFSET_POSITIONS else 0
     limit = min(settings.max_tokens, positions - offset) if positions else settings.max_tokens

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from tasks.strict import Strict
 
+# Rows of the backbone's table, which needs torch.
+POOLS = ("mean", "first", "last")
+
 
 class Settings(Strict):
     max_characters: int = Field(ge=1, description="Longer texts are quarantined, and refused by the server.")

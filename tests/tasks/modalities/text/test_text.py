@@ -18,7 +18,7 @@ from tokenizers.processors import TemplateProcessing
 
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as backbones
-from tasks.modalities.text import classical, encode
+from tasks.modalities.text import body, classical, encode
 from tasks.modalities.text.settings import Settings
 
 BLOCKS, WIDTH, POSITIONS = 3, 16, 24
@@ -36,7 +36,13 @@ FAMILIES = {
     | dict.fromkeys(["cls_token_id", "bos_token_id"], 2)
     | {"sep_token_id": 3, "eos_token_id": 3},
     "MPNetModel": SHAPE,
+    "LlamaModel": SHAPE,
+    "GPT2Model": {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": 2, "n_inner": 32, "n_positions": POSITIONS},
+    "GPTNeoXModel": SHAPE,
 }
+DECODERS = ("LlamaModel", "GPT2Model", "GPTNeoXModel")
+POOLS = [(family, pool) for family in FAMILIES for pool in backbones.POOLS if (family, pool) not in
+         {(decoder, "first") for decoder in DECODERS}]  # fmt: skip
 
 
 def tokenizer() -> Tokenizer:
@@ -71,14 +77,13 @@ def inputs(folder: Path) -> dict[str, torch.Tensor]:
     return {name: torch.from_numpy(values) for name, values in encoder.collate(encoder.encode(TEXTS)).items()}
 
 
-@pytest.mark.parametrize("pool", ["mean", "first"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "pool"), POOLS)
 def test_feature_at_a_depth_is_that_of_a_model_cut_there(models: Path, family: str, pool: str) -> None:
     batch = inputs(models / family)
     with torch.inference_mode():
         whole = backbones.load(models / family)
-        every = whole.pooled_at_all_depths(batch, ["mean", "first"])
-        assert set(every) == {(depth, p) for depth in range(BLOCKS + 1) for p in ("mean", "first")}
+        every = whole.pooled_at_all_depths(batch, list(backbones.POOLS))
+        assert set(every) == {(depth, p) for depth in range(BLOCKS + 1) for p in whole.pools}
         for depth in range(BLOCKS + 1):
             cut = backbones.load(models / family, depth, pool)
             assert (cut.depth, cut.width, len(cut.blocks), cut.training) == (depth, WIDTH, depth, False)
@@ -90,9 +95,9 @@ def test_feature_at_a_depth_is_that_of_a_model_cut_there(models: Path, family: s
 def test_a_saved_cut_is_read_again(models: Path, family: str, tmp_path: Path) -> None:
     batch = inputs(models / family)
     with torch.inference_mode():
-        cut = backbones.load(models / family, 2, "first")
+        cut = backbones.load(models / family, 2, "last")
         cut.save(tmp_path / "cut")
-        again = backbones.load(tmp_path / "cut", 2, "first")
+        again = backbones.load(tmp_path / "cut", 2, "last")
         torch.testing.assert_close(again.pooled(batch), cut.pooled(batch), rtol=0, atol=0)
     assert {"config.json", "model.safetensors"} <= {path.name for path in (tmp_path / "cut").iterdir()}
 
@@ -100,7 +105,7 @@ def test_a_saved_cut_is_read_again(models: Path, family: str, tmp_path: Path) ->
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_changes_no_feature(models: Path, family: str) -> None:
     encoder = encode.from_model(models / family, Settings(max_tokens=16, max_characters=1000))
-    model = backbones.load(models / family)
+    model = backbones.load(models / family, pool="last")
     batch = inputs(models / family)
     with torch.inference_mode():
         together = model.pooled(batch)
@@ -132,6 +137,48 @@ def test_pools_by_hand() -> None:
     mask = torch.tensor([[1, 1, 0]])
     assert backbones.mean_pool(hidden, mask).tolist() == [[2.0, 4.0]]
     assert backbones.first_pool(hidden, mask).tolist() == [[1.0, 2.0]]
+    assert backbones.last_pool(hidden, mask).tolist() == [[3.0, 6.0]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_causal_decoder_has_no_first_pool(models: Path, family: str) -> None:
+    assert ("first" not in backbones.load(models / family).pools) == (family in DECODERS)
+
+
+def test_the_first_pool_of_a_causal_decoder_is_refused(models: Path) -> None:
+    folder = models / "LlamaModel"
+    whole = backbones.load(folder)
+    sentence = "LlamaModel has no pool first: its first token never sees the text behind it; use mean or last."
+    for ask in (
+        lambda: backbones.load(folder, pool="first"),
+        lambda: whole.pooled_at_all_depths(inputs(folder), ["first"]),
+    ):
+        with pytest.raises(InputError) as found:
+            ask()
+        assert found.value.sentences == [sentence]
+
+
+def test_without_blocks_every_pool_is_there(models: Path, tmp_path: Path) -> None:
+    """What a checkpoint of depth 0 is read with."""
+    backbones.load(models / "BertModel", 0, "first").save(tmp_path / "cut")
+    assert backbones.load(tmp_path / "cut", 0, "first").pools == tuple(backbones.POOLS)
+
+
+def test_a_body_that_needs_more_than_token_ids_is_refused(tmp_path: Path) -> None:
+    from transformers import T5Config, T5Model
+
+    T5Model(T5Config(vocab_size=24, d_model=WIDTH, num_layers=1, num_heads=2, d_kv=8, d_ff=32)).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises(InputError, match="T5Model cannot be run on token ids alone"):
+        backbones.load(tmp_path)
+
+
+def test_a_norm_that_is_not_known_is_refused(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its features of every depth but the last would lack the norm."""
+    monkeypatch.setattr(body, "FINAL_NORMS", ())
+    with pytest.raises(InputError, match="LlamaModel changes the output of its last block"):
+        backbones.load(models / "LlamaModel")
 
 
 @pytest.mark.parametrize("broken", ["config.json", "model.safetensors"])
@@ -206,7 +253,14 @@ def test_truncation_is_counted(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "limit"), [("BertModel", POSITIONS), ("RobertaModel", POSITIONS - 2), ("MPNetModel", POSITIONS - 2)]
+    ("family", "limit"),
+    [
+        ("BertModel", POSITIONS),
+        ("RobertaModel", POSITIONS - 2),
+        ("MPNetModel", POSITIONS - 2),
+        ("GPT2Model", POSITIONS),
+        ("LlamaModel", POSITIONS),
+    ],
 )
 def test_positions_of_the_model_bound_the_length(models: Path, family: str, limit: int) -> None:
     encoder = encode.from_model(models / family, Settings(max_tokens=8192, max_characters=1000))
