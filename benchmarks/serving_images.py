@@ -26,7 +26,8 @@ from PIL import Image
 from transformers import MobileNetV1Config, MobileNetV1Model
 
 from deploy.releases import Releases
-from tasks.deployment import bundle, export
+from tasks import export
+from tasks.deployment import bundle
 from tasks.modalities.image import backbone, encode
 from tasks.modalities.image.settings import Settings
 from tasks.network import Network

@@ -34,6 +34,29 @@ def commit(name: str, revision: str | None = None) -> str:
     return str(info.sha)
 
 
+def facts(name: str, revision: str) -> dict[str, Any] | None:
+    """What the hub says of a revision: commit, licence, downloads of the last month, day of the last change.
+
+    Returns:
+        None where it may not be asked, or does not answer as `commit` wants it.
+    """
+    from huggingface_hub import HfApi
+
+    if offline():
+        return None
+    hub = HfApi(endpoint=endpoint())
+    info = _within(SECONDS, lambda: hub.model_info(name, revision=revision, timeout=SECONDS))
+    if isinstance(info, Exception):
+        return None
+    licence = (info.card_data or {}).get("license")
+    return {
+        "commit": info.sha,
+        "licence": licence if isinstance(licence, str) else None,
+        "downloads": info.downloads,
+        "last_change": info.last_modified.date().isoformat() if info.last_modified else None,
+    }
+
+
 def download(name: str, revision: str, patterns: list[str]) -> Path:
     """Folder of a snapshot in the local cache, with the files that fit the patterns.
 

@@ -214,7 +214,8 @@ def length_batches(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
     return batches
 
 
-def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSession:
+def session_options(threads: int) -> ort.SessionOptions:
+    """How every graph is run."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -223,8 +224,15 @@ def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSes
     options.log_severity_level = 3
     # Plans are kept per input shape; with texts of every length they cost 100 MB and gain nothing.
     options.enable_mem_pattern = False
+    return options
+
+
+def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSession:
+    import onnxruntime as ort
+
+    path, options = str(folder / manifest.model), session_options(threads)
     try:
-        return ort.InferenceSession(str(folder / manifest.model), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no other base
         raise fault(folder, f"ONNX Runtime cannot load {manifest.model} ({type(error).__name__})") from None
 

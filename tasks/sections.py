@@ -96,9 +96,25 @@ class Candidate(Strict):
         return self
 
 
+class Limits(Strict):
+    """Candidates beyond one of these are out, whatever they score."""
+
+    max_milliseconds: float | None = Field(
+        gt=0,
+        description="Time of one row of median length, alone, in float32 ONNX Runtime with resources.threads, as read "
+        "on the machine that chooses; or null.",
+    )
+    max_megabytes: float | None = Field(gt=0, description="Float32 weights up to the depth, in 10^6 bytes; or null.")
+    licences: list[str] | None = Field(
+        min_length=1,
+        description="Licences that may be used, as README, package or hub name them (mit, apache-2.0), or null for any.",
+    )
+
+
 class Selection(Strict):
     candidates: list[Candidate] = Field(min_length=1, description="Pre-trained models that compete.")
     pools: list[Pool] = Field(min_length=1, description="Ways to make one vector of a block's output.")
+    limits: Limits
     folds: int = Field(ge=2, le=20, description="Folds of the linear probe's cross-validation.")
     repeats: int = Field(ge=1, le=20, description="How often the cross-validation is drawn anew, under 200 rows.")
     max_rows: int = Field(ge=50, description="Rows the probe is scored on, at most.")

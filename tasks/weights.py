@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+
+import yaml
 
 from tasks import hub
 from tasks.artifacts import sha256_file
@@ -13,9 +16,13 @@ from tasks.params import Candidate
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+LICENCE_CHARACTERS = 60
 ENCODERS = ("tokenizer.json", "preprocessor_config.json")
 # What a snapshot takes along: no code, no pickle, no second copy of the weights in another format.
 KEPT_SUFFIXES = (".json", ".txt", ".safetensors", ".model")
+# The model card, which names the licence.
+CARD = "README.md"
+FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*$", re.DOTALL | re.MULTILINE)
 
 
 def resolve(candidate: Candidate, root: Path, hashed: bool = True) -> Path:
@@ -70,7 +77,7 @@ def _hub(name: str, revision: str, _: Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
-    patterns = [f"*{suffix}" for suffix in KEPT_SUFFIXES]
+    patterns = [*(f"*{suffix}" for suffix in KEPT_SUFFIXES), CARD]
     try:
         there = Path(snapshot_download(name, revision=revision, allow_patterns=patterns, local_files_only=True))
         # Another program may have cached the tokenizer alone, or all but what prepares the examples.
@@ -96,7 +103,7 @@ SOURCES: dict[str, Callable[[str, str, Path], Path]] = {"package": _package, "pa
 
 
 def companions(candidate: Candidate, root: Path) -> dict[str, str] | None:
-    """Name -> sha256 of config, tokenizer and the like beside the weights, which a pinned sha256 does not cover.
+    """Name -> sha256 of config, tokenizer, card and the like beside the weights, which a pinned sha256 does not cover.
 
     Returns:
         None for a hub candidate, whose commit covers them, and for one that is not there.
@@ -108,7 +115,36 @@ def companions(candidate: Candidate, root: Path) -> dict[str, str] | None:
         folder = SOURCES[scheme](name, candidate.revision, root)
     except InputError:
         return None
-    return {path.name: sha256_file(path) for path in snapshot_files(folder) if path.name != WEIGHTS}
+    return {path.name: sha256_file(path) for path in described_files(folder) if path.name != WEIGHTS}
+
+
+def licence(candidate: Candidate, folder: Path) -> str | None:
+    """What the model card's front matter, else the package's metadata names as licence; None if neither does.
+
+    Args:
+        candidate: where the model comes from.
+        folder: as `resolve` gives it.
+    """
+    scheme, name = candidate.source.split(":", 1)
+    card = folder / CARD
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    front = FRONT_MATTER.match(text)
+    try:
+        entries = yaml.safe_load(front[1]) if front else None
+    except yaml.YAMLError:
+        entries = None
+    named = entries.get("license") if isinstance(entries, dict) else None
+    if named is None and scheme == "package":
+        described = metadata.metadata(name)
+        named = described.get("License-Expression") or described.get("License")
+    # Some packages put the whole text there.
+    return named if isinstance(named, str) and 0 < len(named) <= LICENCE_CHARACTERS else None
+
+
+def described_files(folder: Path) -> list[Path]:
+    """The files of a snapshot and the model card, sorted by name."""
+    card = folder / CARD
+    return sorted([*snapshot_files(folder), *([card] if card.is_file() else [])])
 
 
 def snapshot_files(folder: Path) -> list[Path]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks import drift, metrics, modalities, predictions, prepared
+from tasks import drift, export, metrics, modalities, predictions, prepared
 from tasks import network as networks
 from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
-from tasks.deployment import bundle, chain, export, quantise
+from tasks.deployment import bundle, chain, quantise
 from tasks.deployment.chain import Artefact
 from tasks.modalities.contract import Encoder
 from tasks.prepared import Prepared

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import onnx
 
-from tasks.deployment.export import strip
+from tasks.export import strip
 
 
 def quantise(source: Path, target: Path) -> None:

@@ -130,10 +130,16 @@ class Backbone(Protocol):
 
     A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return
     one that is also a `torch.nn.Module`, or raise InputError.
+
+    Attributes:
+        depth: blocks that run.
+        width: F at this depth and pool.
+        pools: ways to make one vector of a block's output that this network has.
     """
 
     depth: int
     width: int
+    pools: tuple[str, ...]
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -151,7 +157,10 @@ class Backbone(Protocol):
     def pooled_at_all_depths(
         self, inputs: dict[str, torch.Tensor], pools: Sequence[str]
     ) -> dict[tuple[int, str], torch.Tensor]:
-        """(depth, pool) -> (N, F), all from one forward pass; F may differ between depths."""
+        """(depth, pool) -> (N, F), all from one forward pass; F may differ between depths.
+
+        A pool that this backbone lacks is left out; an InputError, if it lacks all of them.
+        """
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder (config.json, model.safetensors)."""

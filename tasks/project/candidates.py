@@ -12,7 +12,7 @@ from tasks import hub, versions
 from tasks.artifacts import new_folder, sha256_file
 from tasks.errors import InputError
 from tasks.params import Candidate
-from tasks.weights import WEIGHTS, resolve, snapshot_files
+from tasks.weights import WEIGHTS, described_files, resolve
 
 MODELS = "models"
 UNPINNED = {"package": "0" * 64, "path": "0" * 64, "hub": "0" * 40}
@@ -45,7 +45,7 @@ def pin(source: str, base: Path) -> Candidate:
 
 
 def bring_in(candidate: Candidate, base: Path, root: Path, place: Path) -> tuple[Candidate, list[str]]:
-    """The candidate as params.yaml may name it: a folder outside is copied to models/, without code or pickle.
+    """The candidate as params.yaml may name it: a folder outside is copied to models/, with its card and no code.
 
     Args:
         candidate: as `pin` made it.
@@ -69,7 +69,7 @@ def bring_in(candidate: Candidate, base: Path, root: Path, place: Path) -> tuple
     if (place / path).exists():
         raise InputError(f"There is a model {path} already, and nothing is overwritten: rename one of them.")
     with new_folder(place / path) as copy:
-        for file in snapshot_files(folder):
+        for file in described_files(folder):
             shutil.copyfile(file, copy / file.name)
     return candidate.model_copy(update={"source": f"path:{path}"}), versions.track(place, path)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 
 from tasks import device, features, fingerprint, modalities
@@ -10,7 +13,7 @@ from tasks.artifacts import read_table, sha256_text, write_json, write_text
 from tasks.network import tensors
 from tasks.params import Candidate
 from tasks.rows.clean import Clean, Row, load
-from tasks.selection import analysis, choice, cost, probe
+from tasks.selection import analysis, choice, cost, limits, probe, reading
 from tasks.stage import Stage, run
 from tasks.weights import resolve
 
@@ -22,19 +25,25 @@ def main(stage: Stage) -> None:
     rows = _sample(clean.of("train", "validation"), params.selection.max_rows, params.project.seed)
     classes = np.array([clean.labels.index(row.label) for row in rows])
     scored: list[choice.Scored] = []
+    out: list[limits.Out] = []
     encodings: dict[str, analysis.Encoding] = {}
     for candidate in params.selection.candidates:
         stage.say(f"Scoring {candidate.source} on {len(rows)} training rows.")
-        found, encodings[candidate.source] = _score(stage, candidate, rows, classes, clean)
-        scored += found
+        folder = resolve(candidate, stage.root)
+        if reason := limits.by_licence(reading.licence(stage, candidate, folder), params.selection.limits):
+            out.append(limits.Out(candidate.source, candidate.revision, 0, reason))
+            continue
+        found, beyond, encodings[candidate.source] = _score(stage, candidate, folder, rows, classes, clean)
+        scored, out = scored + found, out + beyond
+    limits.refuse_nothing_left(len(scored), out)
     source = modalities.part(params.project.modality, "source")
     record = analysis.analyse(clean, source.UNIT, encodings)
     full_from = params.selection.full_from_rows_per_label
     chosen = choice.choose(scored, len(clean.of("train", "validation")), len(clean.labels), full_from)
-    words = [*analysis.in_words(record), chosen["model_reason"], chosen["scope_reason"]]
+    words = [*analysis.in_words(record), *(one.sentence for one in out), chosen["model_reason"], chosen["scope_reason"]]
     words.append(chosen["scopes"][chosen["scope"]]["reason"])
     write_json(stage.out("data/selection/analysis.json"), record)
-    write_json(stage.out("data/selection/ranking.json"), choice.ranking(scored))
+    write_json(stage.out("data/selection/ranking.json"), [*choice.ranking(scored), *map(asdict, out)])
     write_json(stage.out("data/selection/choice.json"), chosen)
     write_text(stage.out("data/selection/summary.md"), "# Selection\n\n" + "".join(f"- {word}\n" for word in words))
     for word in words:
@@ -42,10 +51,9 @@ def main(stage: Stage) -> None:
 
 
 def _score(
-    stage: Stage, candidate: Candidate, rows: list[Row], classes: np.ndarray, clean: Clean
-) -> tuple[list[choice.Scored], analysis.Encoding]:
+    stage: Stage, candidate: Candidate, folder: Path, rows: list[Row], classes: np.ndarray, clean: Clean
+) -> tuple[list[choice.Scored], list[limits.Out], analysis.Encoding]:
     params = stage.params
-    folder = resolve(candidate, stage.root)
     modality, settings = params.project.modality, params.selection
     source = modalities.part(modality, "source")
     encoder = modalities.part(modality, "encode").from_model(folder, params.examples)
@@ -58,21 +66,33 @@ def _score(
     identity = features.identity(folder, params.resources.threads, picked.type, unused)
     typical = sorted(encoded, key=encoder.positions)[len(encoded) // 2]
     costs = cost.at_all_depths(backbone, backbone.blocks, tensors(encoder, [typical]))
+    lengths = np.array([encoder.positions(row) for row in encoded])
+    cut = encoder.truncated(source.read(row.input, stage.root) for row in rows)
+    seen = analysis.Encoding(encoder.unit, lengths, cut)
+
+    def milliseconds(depth: int) -> float:
+        found = reading.of_depth(stage, candidate, folder, depth, backbone.pools[0], encoder, encoded)
+        return float(found["milliseconds_per_row"]["1"])
+
+    inside, reason = limits.by_cost(costs, milliseconds, settings.limits)
+    beyond = [limits.Out(candidate.source, candidate.revision, inside, reason)] if reason else []
+    if not inside:
+        return [], beyond, seen
     backbone.to(picked)
     found = features.pooled(
         stage.state("features"), params.resources.cache_gb, identity, backbone, encoder, encoded, settings.pools
     )
     scored = []
     for (depth, pool), values in sorted(found.items()):
+        if depth >= inside:
+            continue
         result = probe.score(values, classes, len(clean.labels), settings.folds, settings.repeats, params.project.seed)
         scored.append(
             choice.Scored(
                 candidate.source, candidate.revision, depth, backbone.depth, pool, **vars(result), **vars(costs[depth])
             )
         )
-    lengths = np.array([encoder.positions(row) for row in encoded])
-    cut = encoder.truncated(source.read(row.input, stage.root) for row in rows)
-    return scored, analysis.Encoding(encoder.unit, lengths, cut)
+    return scored, beyond, seen
 
 
 def _sample(rows: list[Row], most: int, seed: int) -> list[Row]:

@@ -58,7 +58,8 @@ def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> 
     """
     best = ranked(scored)[0]
     same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
-    last = ranked([one for one in same_model if one.depth == one.deepest])[0]
+    deepest = max(one.depth for one in same_model)  # that the limits leave
+    last = ranked([one for one in same_model if one.depth == deepest])[0]
     scope, why_scope = _scope(rows / labels, full_from)
     return {
         "source": best.source,
@@ -71,11 +72,17 @@ def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> 
             "full": {
                 "depth": last.depth,
                 "pool": last.pool,
-                "reason": f"All {last.depth} blocks: full fine-tuning rewrites the top ones, so a probe of them frozen "
+                "reason": f"{_blocks(last)}: full fine-tuning rewrites the top ones, so a probe of them frozen "
                 f"does not speak against them; pool {last.pool} has the lowest log loss there.",
             },
         },
     }
+
+
+def _blocks(last: Scored) -> str:
+    if last.depth == last.deepest:
+        return f"All {last.depth} blocks"
+    return f"The lowest {last.depth} of {last.deepest} blocks, all that selection.limits leave"
 
 
 def _scope(rows_per_label: float, full_from: int) -> tuple[str, str]:

@@ -54,7 +54,8 @@ class Hub(BaseHTTPRequestHandler):
             self.answer(json.dumps(tree).encode())
         elif self.path.startswith("/api/models/owner/") and "/revision/" + "d" * 40 not in self.path:
             files = [{"rfilename": name} for name in FILES]
-            self.answer(json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": files}).encode())
+            card = {"cardData": {"license": "mit"}, "downloads": 7, "lastModified": "2025-01-02T03:04:05.000Z"}
+            self.answer(json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": files} | card).encode())
         elif (name := self.path.rpartition("/")[2]) in FILES:
             self.file(name)
         else:
@@ -180,3 +181,17 @@ def test_offline_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_commit_of_the_main_branch() -> None:
     assert hub.commit("owner/name") == COMMIT
+
+
+def test_what_the_hub_knows_of_a_revision() -> None:
+    found = hub.facts("owner/name", COMMIT)
+    assert found == {"commit": COMMIT, "licence": "mit", "downloads": 7, "last_change": "2025-01-02"}
+
+
+def test_a_hub_that_does_not_tell_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hub.facts("owner/private", COMMIT) is None
+    assert hub.facts("owner/name", "d" * 40) is None
+    Hub.asked.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert hub.facts("owner/name", COMMIT) is None
+    assert Hub.asked == []

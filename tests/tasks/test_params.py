@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from tasks.errors import InputError
+from tasks.modalities import MODALITIES, part
 from tasks.params import Params, leaves, load
 from tests.factories import REPO, tree
 
@@ -126,6 +127,17 @@ def test_a_source_has_a_known_scheme(tmp_path: Path) -> None:
 def test_the_control_is_treated_fairly(tmp_path: Path, leaf: str, value: int) -> None:
     (sentence,) = faults(tmp_path, tree(**{f"receipt__scratch__{leaf}": value}))
     assert f"receipt.scratch.{leaf} must" in sentence and f"adaptation.scope.full.{leaf}" in sentence
+
+
+def test_a_pool_that_the_modality_lacks_is_refused(tmp_path: Path) -> None:
+    (sentence,) = faults(tmp_path, tree(project__modality="image", selection__pools=["mean", "last"]))
+    assert "selection.pools: modality image has no pool last, only mean, first" in sentence
+    assert Params.model_validate(tree(selection__pools=["last"])).selection.pools == ["last"]
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_the_pools_of_a_modality_are_those_of_its_backbone(modality: str) -> None:
+    assert tuple(part(modality, "backbone").POOLS) == part(modality, "settings").POOLS
 
 
 @pytest.mark.parametrize("leaf", ["data__test", "data__feedback"])

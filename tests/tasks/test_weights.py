@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.params import Candidate
-from tasks.weights import resolve, snapshot_files
+from tasks.weights import companions, licence, resolve, snapshot_files
 
 WEIGHTS = b"not really tensors"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -102,7 +102,7 @@ def test_a_cached_hub_model_needs_no_network_and_takes_no_code(tmp_path: Path, m
     assert resolve(Candidate(source="hub:owner/name", revision=COMMIT), tmp_path) == folder
     (options,) = asked
     assert (options["revision"], options["local_files_only"]) == (COMMIT, True)
-    assert options["allow_patterns"] == ["*.json", "*.txt", "*.safetensors", "*.model"]
+    assert options["allow_patterns"] == ["*.json", "*.txt", "*.safetensors", "*.model", "README.md"]
 
 
 def test_a_snapshot_leaves_out_pickle_code_and_folders(tmp_path: Path) -> None:
@@ -111,3 +111,58 @@ def test_a_snapshot_leaves_out_pickle_code_and_folders(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     (tmp_path / "sub.json").mkdir()
     assert [path.name for path in snapshot_files(tmp_path)] == kept
+
+
+MODEL = Candidate(source="path:m", revision=SHA256)
+
+
+@pytest.mark.parametrize(
+    ("card", "named"),
+    [
+        ("---\nlanguage: en\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
+        ("---\r\nlicense: mit\r\n---\r\n", "mit"),
+        ("# A model\n\n---\nlicense: mit\n---\n", None),
+        ("---\nlicense: [mit, gpl]\n---\n", None),
+        ("---\nlicense: {\n---\n", None),
+        ("---\n- license\n---\n", None),
+        ("", None),
+    ],
+)
+def test_the_licence_stands_in_front_of_the_card(tmp_path: Path, card: str, named: str | None) -> None:
+    folder = model_folder(tmp_path / "m")
+    (folder / "README.md").write_bytes(card.encode())
+    assert licence(MODEL, folder) == named
+
+
+def test_a_folder_without_a_card_names_no_licence(tmp_path: Path) -> None:
+    assert licence(MODEL, model_folder(tmp_path / "m")) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "named"),
+    [
+        ("License-Expression: MIT\n", "MIT"),
+        ("License: BSD\n", "BSD"),
+        ("License: " + "Permission " * 20, None),
+        ("", None),
+    ],
+)
+def test_a_package_names_its_licence_where_its_card_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: str, named: str | None
+) -> None:
+    folder = model_folder(tmp_path / "graft_free/model")
+    install(tmp_path, "graft-free", ["graft_free/model/model.safetensors"])
+    with (tmp_path / "graft_free-1.0.dist-info/METADATA").open("a") as file:
+        file.write(lines)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    package = Candidate(source="package:graft-free", revision=SHA256)
+    assert licence(package, folder) == named
+    (folder / "README.md").write_text("---\nlicense: openrail\n---\n")
+    assert licence(package, folder) == "openrail"
+
+
+def test_a_changed_card_makes_selection_stale(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m")
+    before = companions(MODEL, tmp_path)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert companions(MODEL, tmp_path) != before

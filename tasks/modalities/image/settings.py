@@ -6,7 +6,6 @@ from pydantic import Field
 
 from tasks.strict import Strict
 
-
 # Rows of the backbone's table, which needs torch.
 POOLS = ("mean", "first")
 

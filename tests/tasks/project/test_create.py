@@ -60,7 +60,8 @@ def write_rows(path: Path, rows: int = 60, **columns: Callable[[int], object]) -
 
 def write_model(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    for name, content in {"config.json": b"{}", "model.safetensors": WEIGHTS, "run.py": b"", "w.bin": b""}.items():
+    named = {"config.json": b"{}", "model.safetensors": WEIGHTS, "README.md": b"# A model", "run.py": b"", "w.bin": b""}
+    for name, content in named.items():
         (folder / name).write_bytes(content)
     Tokenizer(WordLevel({"a": 0}, "a")).save(str(folder / "tokenizer.json"))
     return folder
@@ -179,7 +180,7 @@ def test_dvc_pushes_the_data_and_the_model(whole: Whole, tmp_path: Path) -> None
 
 def test_neither_code_nor_pickle_of_a_model_is_copied(whole: Whole) -> None:
     names = sorted(path.name for path in (whole.root / "models/tiny model").iterdir())
-    assert names == ["config.json", "model.safetensors", "tokenizer.json"]
+    assert names == ["README.md", "config.json", "model.safetensors", "tokenizer.json"], "the card names the licence"
 
 
 def test_no_absolute_path_is_written(whole: Whole) -> None:
