@@ -13,6 +13,7 @@ from tasks import environment, modalities
 from tasks.errors import InputError
 from tasks.params import Candidate, Data, Params, Preparation, Project, load, read_tree
 from tasks.rows.clean import load as load_rows
+from tasks.rows.kind import refuse_other_problem
 from tasks.stage import read_dvc_yaml
 from tasks.weights import CONFIG, resolve
 
@@ -31,7 +32,9 @@ def check(root: Path, deep: bool = False) -> list[str]:
         return [*error.sentences, *_data_faults(root, path)]
     found = environment.faults(root, params)
     found += _sentences(lambda: read_dvc_yaml(root))
-    found += _sentences(lambda: load_rows(root, params)) + _left_to_dvc(root, params.data)
+    # What is no class at all makes the rows' own faults follow.
+    found += _sentences(lambda: refuse_other_problem(root, params)) or _sentences(lambda: load_rows(root, params))
+    found += _left_to_dvc(root, params.data)
     for candidate in params.selection.candidates:
         if deep or not candidate.source.startswith("hub:"):
             found += _sentences(functools.partial(_prepares, candidate, root, params, hashed=deep))

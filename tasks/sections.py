@@ -107,7 +107,7 @@ class Limits(Strict):
     max_megabytes: float | None = Field(gt=0, description="Float32 weights up to the depth, in 10^6 bytes; or null.")
     licences: list[str] | None = Field(
         min_length=1,
-        description="Licences that may be used, as README, package or hub name them (mit, apache-2.0), or null for any.",
+        description="Licences that may be used, as README, package or hub name them (such as mit), or null for any.",
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,9 @@ from tasks.artifacts import read_table, sha256_text, write_json, write_text
 from tasks.network import tensors
 from tasks.params import Candidate
 from tasks.rows.clean import Clean, Row, load
-from tasks.selection import analysis, choice, cost, limits, probe, reading
+from tasks.rows.head import head
+from tasks.rows.kind import refuse_other_problem
+from tasks.selection import analysis, choice, contents, cost, limits, probe, reading
 from tasks.stage import Stage, run
 from tasks.weights import resolve
 
@@ -21,6 +25,7 @@ from tasks.weights import resolve
 def main(stage: Stage) -> None:
     """Selection on the training side: rows outside the test split."""
     params = stage.params
+    refuse_other_problem(stage.root, params)
     clean = load(stage.root, params)
     rows = _sample(clean.of("train", "validation"), params.selection.max_rows, params.project.seed)
     classes = np.array([clean.labels.index(row.label) for row in rows])
@@ -37,10 +42,16 @@ def main(stage: Stage) -> None:
         scored, out = scored + found, out + beyond
     limits.refuse_nothing_left(len(scored), out)
     source = modalities.part(params.project.modality, "source")
-    record = analysis.analyse(clean, source.UNIT, encodings)
+    record = analysis.analyse(clean, source.UNIT, encodings) | _contents(stage, rows)
     full_from = params.selection.full_from_rows_per_label
     chosen = choice.choose(scored, len(clean.of("train", "validation")), len(clean.labels), full_from)
-    words = [*analysis.in_words(record), *(one.sentence for one in out), chosen["model_reason"], chosen["scope_reason"]]
+    words = [
+        *analysis.in_words(record),
+        *contents.in_words(record),
+        *(one.sentence for one in out),
+        chosen["model_reason"],
+        chosen["scope_reason"],
+    ]
     words.append(chosen["scopes"][chosen["scope"]]["reason"])
     write_json(stage.out("data/selection/analysis.json"), record)
     write_json(stage.out("data/selection/ranking.json"), [*choice.ranking(scored), *map(asdict, out)])
@@ -48,6 +59,17 @@ def main(stage: Stage) -> None:
     write_text(stage.out("data/selection/summary.md"), "# Selection\n\n" + "".join(f"- {word}\n" for word in words))
     for word in words:
         stage.say(word)
+
+
+def _contents(stage: Stage, rows: Sequence[Row]) -> dict[str, Any]:
+    data = stage.params.data
+    texts = not modalities.part(stage.params.project.modality, "source").FILES
+    table = head(stage.root / data.path, (data.input_column, data.label_column))
+    named = [data.input_column, data.label_column, *data.where]
+    return {
+        "scripts": contents.scripts(row.input for row in rows) if texts else None,
+        "columns": contents.columns(table, named, data.label_column) if table else None,
+    }
 
 
 def _score(

@@ -134,3 +134,10 @@ def test_data_that_dvc_keeps_and_that_are_not_here_are_told(project: Path) -> No
     assert check.check(project) == [
         *before, f"DVC keeps data/raw/{data.name}: `dvc checkout` brings it, or `dvc pull` from the remote."
     ]  # fmt: skip
+
+
+def test_labels_that_are_no_classes_are_one_fault(project: Path) -> None:
+    rows = "".join(f"text {i},{i * 0.37:.2f},email\n" for i in range(80))
+    (project / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)
+    (fault,) = check.check(project)
+    assert "which is regression, not classification" in fault

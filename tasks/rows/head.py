@@ -1,0 +1,62 @@
+"""The first rows of a file with all of its columns, in bounded memory: enough to see what kind of columns they are."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet
+
+ROWS = 20_000
+BLOCK_BYTES = 1 << 24
+
+
+def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa.Table | None:
+    """At most `rows` rows; None for a folder, and for a file that cannot be read, which reading it in full tells.
+
+    Args:
+        path: CSV, JSONL or Parquet.
+        text_columns: those of a CSV that stay text, where a label "007" would change its form.
+        rows: at most.
+    """
+    try:
+        parts, left = [], rows
+        for part in HEADS[path.suffix.lower()](path, text_columns, rows) if path.is_file() else ():
+            parts.append(part.slice(0, left))
+            left -= parts[-1].num_rows
+            if left <= 0:
+                break
+        return pa.concat_tables(parts, promote_options="permissive") if parts else None
+    except (KeyError, OSError, UnicodeDecodeError, pa.ArrowException):
+        return None
+
+
+def _csv(path: Path, text_columns: tuple[str, ...], _: int) -> Iterator[pa.Table]:
+    read = pa.csv.ReadOptions(block_size=BLOCK_BYTES)
+    parse = pa.csv.ParseOptions(newlines_in_values=True)
+    convert = pa.csv.ConvertOptions(
+        column_types=dict.fromkeys(text_columns, pa.string()), null_values=[""], strings_can_be_null=True
+    )
+    with pa.csv.open_csv(path, read, parse, convert) as opened:
+        for batch in opened:
+            yield pa.table(batch)
+
+
+def _jsonl(path: Path, _: tuple[str, ...], rows: int) -> Iterator[pa.Table]:
+    with path.open("rb") as file:
+        lines = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in islice(file, rows))
+    yield pa.json.read_json(io.BytesIO(lines), pa.json.ReadOptions(block_size=max(1 << 20, len(lines) + 1)))
+
+
+def _parquet(path: Path, _: tuple[str, ...], rows: int) -> Iterator[pa.Table]:
+    with pa.parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches(min(rows, 8192)):
+            yield pa.table(batch)
+
+
+HEADS = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
