@@ -17,7 +17,7 @@ from tasks.params import Candidate
 from tasks.rows.clean import Clean, Row, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
-from tasks.selection import analysis, choice, contents, cost, limits, probe, reading
+from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift
 from tasks.stage import Stage, run
 from tasks.weights import resolve
 
@@ -53,6 +53,11 @@ def main(stage: Stage) -> None:
         chosen["scope_reason"],
     ]
     words.append(chosen["scopes"][chosen["scope"]]["reason"])
+    if params.data.test is not None:
+        own = [row for row in clean.of("test") if row.source == "test"]
+        sides = (_sample(side, shift.ROWS, params.project.seed) for side in (rows, own))
+        record["shift"] = shift.measure(stage, chosen, *sides)
+        words.append(distance.in_words(record["shift"]))
     write_json(stage.out("data/selection/analysis.json"), record)
     write_json(stage.out("data/selection/ranking.json"), [*choice.ranking(scored), *map(asdict, out)])
     write_json(stage.out("data/selection/choice.json"), chosen)
