@@ -66,10 +66,8 @@ def main(folder: Path) -> None:
             orders.append(kendalltau([row[0] for row in rows], [-row[k] for row in rows]).statistic)
             best, picked = max(row[0] for row in rows), min(rows, key=lambda row: row[k])[0]
             hits, loss = hits + (picked == best), loss + best - picked
-        print(
-            f"{name}: names the best source for {hits} of {len(domains)} targets, loses {100 * loss / len(domains):.1f} "
-            f"points on average; Kendall's tau {np.mean(orders):.2f}"
-        )
+        lost, tau = 100 * loss / len(domains), np.mean(orders)
+        print(f"{name}: the best source for {hits} of {len(domains)} targets, {lost:.1f} points lost, tau {tau:.2f}")
 
 
 if __name__ == "__main__":
