@@ -136,7 +136,7 @@ def licence(candidate: Candidate, folder: Path) -> str | None:
     named = entries.get("license") if isinstance(entries, dict) else None
     if named is None and scheme == "package":
         described = metadata.metadata(name)
-        named = described.get("License-Expression") or described.get("License")
+        named = next((described[key] for key in ("License-Expression", "License") if key in described), None)
     # Some packages put the whole text there.
     return named if isinstance(named, str) and 0 < len(named) <= LICENCE_CHARACTERS else None
 
