@@ -87,7 +87,7 @@ def discrepancy(source: np.ndarray, target: np.ndarray, seed: int) -> Discrepanc
     inside = np.concatenate([np.arange(len(both))[None, :] < len(source), order < len(source)])
     found = drift.distances(rows, rows, inside, 1)[:, 0]
     # The division that was found counts as one of them (Phipson and Smyth 2010).
-    return Discrepancy(float(found[0]), float((found >= found[0] - 1e-12).mean()))
+    return Discrepancy(max(0.0, float(found[0])), float((found >= found[0] - 1e-12).mean()))
 
 
 def overlap(source: Iterable[str], target: Iterable[str]) -> Overlap:
