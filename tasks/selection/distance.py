@@ -104,12 +104,6 @@ def _words(texts: Iterable[str]) -> Counter[str]:
     return words
 
 
-def nearest(sources: Mapping[str, np.ndarray], target: np.ndarray, seed: int) -> list[tuple[str, float]]:
-    """Name and proxy A-distance of each source set (N, F), the one nearest to the target (M, F) first."""
-    found = {name: proxy_a_distance(features, target, seed) for name, features in sources.items()}
-    return sorted(found.items(), key=lambda item: (item[1], item[0]))
-
-
 def record(a_distance: float, found: Discrepancy, words: Overlap | None) -> dict[str, Any]:
     """The three as plain JSON, rounded."""
     rounded = {name: round(value, 4) for name, value in asdict(found).items()}

@@ -13,7 +13,6 @@ from tasks.selection.distance import (
     Overlap,
     discrepancy,
     in_words,
-    nearest,
     overlap,
     proxy_a_distance,
     record,
@@ -73,12 +72,6 @@ def test_overlap_by_hand() -> None:
     # Of the target's "the", "old", "Cat", "the" three are known; of "the", "cat", "dog", "old" two are in both.
     assert overlap(["the cat", "the dog"], ["The old", "CAT, the!"]) == Overlap(0.75, 0.5)
     assert overlap([], []) == Overlap(0, 0)
-
-
-def test_the_nearest_source_comes_first() -> None:
-    found = nearest({"away": AWAY, "here": HERE, "shifted": SHIFTED}, AGAIN, 1)
-    assert [name for name, _ in found] == ["here", "shifted", "away"]
-    assert found[-1][1] == 2.0
 
 
 @pytest.mark.parametrize(
