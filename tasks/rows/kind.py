@@ -28,8 +28,8 @@ STEPS = range(3, 12)
 def kind_of(column: pa.ChunkedArray) -> Kind:
     """What the values of a label column look like.
 
-    Numbers: many different ones with decimals. Several: lists, or parts joined by ; or | that recur in other
-    combinations. Steps: from 3 to 11 whole numbers without a gap.
+    Numbers: many different ones with decimals. Several: lists, or parts joined by ; or | that recur in
+    combinations of other sizes. Steps: from 3 to 11 whole numbers without a gap.
     """
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         return "several"
@@ -63,7 +63,10 @@ def _are_joined(labels: Counter[str]) -> bool:
         joined = sum(labels[label] for label, found in parts.items() if len(found) > 1)
         places = Counter(part for found in parts.values() for part in found)
         recurring = sum(count > 1 for count in places.values())
-        if joined >= LEAST_JOINED * labels.total() and len(places) < len(labels) and 2 * recurring > len(places):
+        # Names such as "phones|good" and "laptops|bad" have parts too, but all of them as many.
+        counts = {len(found) for found in parts.values()}
+        fewer = len(places) < len(labels) and 2 * recurring > len(places)
+        if joined >= LEAST_JOINED * labels.total() and fewer and len(counts) > 1:
             return True
     return False
 

@@ -30,6 +30,7 @@ JOINED = ["red;blue", "red", "blue;green", "green", "red;green", "blue"] * 5
         ([joined.replace(";", "|") for joined in JOINED], "several"),
         ([["a"], ["a", "b"]], "several"),
         (["['a']", "['a', 'b']"], "several"),
+        ([f"{thing}|{mood}" for thing in ("phone", "laptop", "lamp") for mood in ("good", "bad")] * 9, "classes"),
         (["terms; conditions", "returns", "billing"] * 20, "classes"),
         ([*["x"] * 95, *["red;blue", "red;green", "blue;green"], "red", "blue"], "classes"),
         (["1", "2", "3", "2"], "steps"),
