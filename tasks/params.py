@@ -72,7 +72,7 @@ class Params(Strict):
     def augments(self) -> bool:
         """Whether any training row is changed."""
         settings = self.augmentation
-        return max(getattr(settings, name) for name in type(settings).model_fields) > 0
+        return bool(max(getattr(settings, name) for name in type(settings).model_fields))
 
     @model_validator(mode="after")
     def _augmentation_needs_steps(self) -> Params:
