@@ -38,6 +38,7 @@ def collect(root: Path) -> dict[str, Any]:
         "shipped": chain["shipped"],
         "shipped_reason": chain["reason"],
         "selection": selection,
+        "ranking": _read(root, "data/selection/ranking.json") or [],
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
         "lineage": _lineage(root, receipt),
@@ -85,6 +86,12 @@ def text(record: dict[str, Any]) -> str:
     scope = record["adaptation"]["scope"]
     lines += ["", f"Model: {selection['model_reason']}", f"Scope chosen: {selection['scope_reason']}"]
     lines += [f"Depth and pool: {selection['scopes'][scope]['reason']}"]
+    lines += [
+        f"{', '.join(one['picked_by'])} alone would have picked {one['source']}, depth {one['depth']}, "
+        f"pool {one['pool']}."
+        for one in record["ranking"]
+        if one.get("picked_by")  # what a limit left out has none
+    ]
     rows, out = data["rows"], sum(data["quarantined"].values())
     lines += [
         f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."

@@ -17,7 +17,7 @@ from tasks.params import Candidate
 from tasks.rows.clean import Clean, Row, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
-from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift
+from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift, transferability
 from tasks.stage import Stage, run
 from tasks.weights import resolve
 
@@ -52,7 +52,7 @@ def main(stage: Stage) -> None:
         chosen["model_reason"],
         chosen["scope_reason"],
     ]
-    words.append(chosen["scopes"][chosen["scope"]]["reason"])
+    words += [chosen["scopes"][chosen["scope"]]["reason"], choice.picks_in_words(scored)]
     if params.data.test is not None:
         own = [row for row in clean.of("test") if row.source == "test"]
         sides = (_sample(side, shift.ROWS, params.project.seed) for side in (rows, own))
@@ -114,11 +114,8 @@ def _score(
         if depth >= inside:
             continue
         result = probe.score(values, classes, len(clean.labels), settings.folds, settings.repeats, params.project.seed)
-        scored.append(
-            choice.Scored(
-                candidate.source, candidate.revision, depth, backbone.depth, pool, **vars(result), **vars(costs[depth])
-            )
-        )
+        measured = vars(result) | transferability.scores(values, classes, params.project.seed) | vars(costs[depth])
+        scored.append(choice.Scored(candidate.source, candidate.revision, depth, backbone.depth, pool, **measured))
     return scored, beyond, seen
 
 

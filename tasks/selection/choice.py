@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# Shown beside the probe and tried against it in benchmarks/selection.py; higher is better.
+SCORES = {"log_me": "LogME", "h_score": "H-score", "nleep": "NLEEP", "knn": "k-NN"}
+
 
 @dataclass(frozen=True)
 class Scored:
-    """One candidate with its probe score and cost; units as in `probe.ProbeScore` and `cost.Cost`."""
+    """One candidate; units as in `probe.ProbeScore`, `transferability.scores` and `cost.Cost`."""
 
     source: str
     revision: str
@@ -19,6 +22,10 @@ class Scored:
     accuracy: float
     log_loss: float
     standard_error: float
+    log_me: float
+    h_score: float
+    nleep: float
+    knn: float
     parameters: int
     bytes: int
     operations: int
@@ -39,9 +46,19 @@ def on_front(one: Scored, others: Sequence[Scored]) -> bool:
     )
 
 
+def picks(scored: Sequence[Scored]) -> dict[str, Scored]:
+    """What each of `SCORES` alone would have picked; ties as in `ranked`."""
+    return {name: max(ranked(scored), key=lambda one: getattr(one, name)) for name in SCORES}
+
+
 def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    """All candidates, best first, each with its place on the Pareto front."""
-    return [asdict(one) | {"pareto": on_front(one, scored)} for one in ranked(scored)]
+    """All candidates, best first, each with its place on the Pareto front and the scores that would have picked it."""
+    picked = picks(scored)
+    return [
+        asdict(one)
+        | {"pareto": on_front(one, scored), "picked_by": [SCORES[name] for name in SCORES if picked[name] == one]}
+        for one in ranked(scored)
+    ]
 
 
 def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> dict[str, Any]:
@@ -120,3 +137,19 @@ def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> 
         f"(accuracy {best.accuracy:.1%}) against {last.log_loss:.3f} ({last.accuracy:.1%}) at the last block, "
         f"with {saved:.0%} fewer operations."
     )
+
+
+def picks_in_words(scored: Sequence[Scored]) -> str:
+    """What each of `SCORES` alone would have picked, beside the choice."""
+    best = ranked(scored)[0]
+    groups: dict[str, list[str]] = {}
+    for name, one in picks(scored).items():
+        model = "" if (one.source, one.revision) == (best.source, best.revision) else f"{one.source} at "
+        where = f"{model}depth {one.depth}, pool {one.pool} (log loss {one.log_loss:.3f})"
+        groups.setdefault("the same" if one == best else where, []).append(SCORES[name])
+    told = "; ".join(f"{_listed(names)} {where}" for where, names in groups.items())
+    return f"Other scores alone would have picked: {told}."
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -34,8 +34,8 @@ class _Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The main components of thumbnails, on one scale for all places and channels.
 
     A scale per place would blow up places that hardly vary in the rows it is fitted to, such as a black border, and
-    leave rows from elsewhere no chance. Fitted rows have a mean square length of 1, as those of TF-IDF have, so that one
-    C of the classifier suits both. Nothing is drawn at random.
+    leave rows from elsewhere no chance. Fitted rows have a mean square length of 1, as those of TF-IDF have, so that
+    one C of the classifier suits both. Nothing is drawn at random.
     """
 
     def fit(self, rows: Sequence[Arrays], classes: object = None) -> Self:

@@ -33,6 +33,10 @@ def project(tmp_path: Path) -> Path:
             "scope_reason": "frozen: few rows.",
             "scopes": {"frozen": {"reason": "Depth 3."}, "full": {"reason": "All."}},
         },
+        "data/selection/ranking.json": [
+            {"source": "path:m", "depth": 3, "pool": "mean", "picked_by": []},
+            {"source": "path:m", "depth": 2, "pool": "first", "picked_by": ["LogME", "k-NN"]},
+        ],
         "data/preparation/card.json": {
             "rows": {"train": 8, "validation": 2, "test": 3},
             "quarantined": {"empty example": 2, "empty label": 1},
@@ -68,7 +72,17 @@ def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
         *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences"),
-        *("f1_per_label", "artefacts", "shipped", "shipped_reason", "selection", "adaptation", "data", "lineage"),
+        *(
+            "f1_per_label",
+            "artefacts",
+            "shipped",
+            "shipped_reason",
+            "selection",
+            "ranking",
+            "adaptation",
+            "data",
+            "lineage",
+        ),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -107,6 +121,9 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
     assert "1.000 [1.000 1.000]" in lines[3]
     assert next(line for line in lines if line.startswith("onnx ")).split() == ["onnx", "1.0000", "0", "0", "2.5"]
     assert {"onnx (float32) ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
+    assert [line for line in lines if "would have picked" in line] == [
+        "LogME, k-NN alone would have picked path:m, depth 2, pool first."
+    ]
     assert lines[-3:] == [
         "Data: 8 training, 2 validation, 3 test rows; 3 quarantined.",
         "No test rows, so no score: c.",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.selection.choice import Scored, choose, on_front, ranked, ranking
+from tasks.selection.choice import Scored, choose, on_front, picks_in_words, ranked, ranking
 
 
 def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
@@ -18,6 +18,10 @@ def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
         "pool": "mean",
         "accuracy": 0.8,
         "standard_error": 0.01,
+        "log_me": 0.1,
+        "h_score": 1.0,
+        "nleep": -1.0,
+        "knn": 0.5,
         "parameters": 1,
         "bytes": 4,
     }
@@ -93,3 +97,21 @@ def test_depths_of_another_revision_are_another_model() -> None:
     points = [scored(0.4, 9, depth=1, revision="new"), scored(0.6, 9, revision="new"), scored(0.5, 9, revision="old")]
     assert choose(points, 10, 2, 200)["scopes"]["full"]["depth"] == 2
     assert "next path:m with 0.500" in choose(points, 10, 2, 200)["model_reason"]
+
+
+def test_every_other_score_says_what_it_would_have_picked() -> None:
+    points = [
+        scored(0.4, 9, depth=1, log_me=0.3, h_score=2.0),
+        scored(0.5, 9, knn=0.9),
+        scored(0.6, 9, source="path:b", nleep=-0.2),
+    ]
+    assert picks_in_words(points) == (
+        "Other scores alone would have picked: LogME and H-score the same; NLEEP path:b at depth 2, pool mean (log "
+        "loss 0.600); k-NN depth 2, pool mean (log loss 0.500)."
+    )
+    assert [entry["picked_by"] for entry in ranking(points)] == [["LogME", "H-score"], ["k-NN"], ["NLEEP"]]
+
+
+def test_scores_that_tie_pick_what_ranks_higher() -> None:
+    points = [scored(0.5, 9), scored(0.4, 20, depth=1), scored(0.4, 10, depth=1)]
+    assert [entry["picked_by"] for entry in ranking(points)] == [["LogME", "H-score", "NLEEP", "k-NN"], [], []]
