@@ -87,7 +87,7 @@ def text(record: dict[str, Any]) -> str:
     lines += ["", f"Model: {selection['model_reason']}", f"Scope chosen: {selection['scope_reason']}"]
     lines += [f"Depth and pool: {selection['scopes'][scope]['reason']}"]
     lines += [
-        f"{', '.join(one['picked_by'])} alone would have picked {one['source']}, depth {one['depth']}, "
+        f"Alone, {', '.join(one['picked_by'])} would have picked {one['source']}, depth {one['depth']}, "
         f"pool {one['pool']}."
         for one in record["ranking"]
         if one.get("picked_by")  # what a limit left out has none

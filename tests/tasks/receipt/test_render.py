@@ -122,7 +122,7 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
     assert next(line for line in lines if line.startswith("onnx ")).split() == ["onnx", "1.0000", "0", "0", "2.5"]
     assert {"onnx (float32) ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
     assert [line for line in lines if "would have picked" in line] == [
-        "LogME, k-NN alone would have picked path:m, depth 2, pool first."
+        "Alone, LogME, k-NN would have picked path:m, depth 2, pool first."
     ]
     assert lines[-3:] == [
         "Data: 8 training, 2 validation, 3 test rows; 3 quarantined.",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.selection.choice import Scored, choose, on_front, picks_in_words, ranked, ranking
+from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking
 
 
 def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
@@ -32,6 +32,17 @@ def test_the_pareto_front_by_hand() -> None:
     points = [scored(0.5, 10), scored(0.4, 20), scored(0.6, 15), scored(0.5, 10), scored(0.4, 30), scored(0.7, 5)]
     # (0.6, 15) loses to (0.5, 10) in both, (0.4, 30) to (0.4, 20) at a tie; equals do not beat each other.
     assert [on_front(one, points) for one in points] == [True, True, False, True, False, True]
+
+
+def test_log_loss_and_log_me_have_one_vote_each() -> None:
+    points = [
+        scored(0.5, 10, log_me=0.1),  # 2 have a lower log loss, 3 a higher LogME
+        scored(0.4, 10, log_me=0.3, depth=1),  # 1 and 0
+        scored(0.3, 10, log_me=0.2, depth=0),  # 0 and 1: as many, and a lower log loss
+        scored(0.6, 10, log_me=0.2, pool="first"),  # 3 and 1
+    ]
+    assert [places(points)[one] for one in points] == [5, 1, 1, 4]
+    assert ranked(points) == [points[2], points[1], points[3], points[0]]
 
 
 def test_ranking_breaks_ties_by_operations_then_name_depth_and_pool() -> None:
@@ -67,8 +78,8 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
     assert (frozen["depth"], frozen["pool"]) == (1, "mean")
     assert (full["depth"], full["pool"]) == (2, "first")
     assert frozen["reason"] == (
-        "Depth 1 of 2, pool mean: cross-validated log loss 0.400 (accuracy 90.0%) against 0.500 (85.0%) at the last "
-        "block, with 40% fewer operations."
+        "Depth 1 of 2, pool mean, ranks first by cross-validated log loss and LogME together: 0.400 (accuracy 90.0%) "
+        "and 0.100 against 0.500 (85.0%) and 0.100 at the last block, with 40% fewer operations."
     )
     assert full["reason"].startswith("All 2 blocks:") and "pool first" in full["reason"]
     assert chosen["model_reason"] == "path:m is the only candidate."
@@ -76,7 +87,7 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
 
 def test_a_best_last_block_is_said_so() -> None:
     reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], 10, 2, 200)["scopes"]["frozen"]["reason"]
-    assert "the last block has the lowest cross-validated log loss of 2 depths and pools, 0.400" in reason
+    assert "the last block ranks first of 2 depths and pools by log loss and LogME together, 0.400" in reason
 
 
 def test_the_model_reason_names_the_best_of_the_others() -> None:
@@ -89,7 +100,8 @@ def test_the_model_reason_names_the_best_of_the_others() -> None:
     chosen = choose(points, 10, 2, 200)
     assert (chosen["source"], chosen["revision"]) == ("path:a", "r")
     assert chosen["model_reason"] == (
-        "path:a has the lowest cross-validated log loss of 3 models: 0.400, next path:b with 0.500."
+        "path:a ranks first of 3 models by cross-validated log loss and LogME together: 0.400 and 0.100, next path:b "
+        "with 0.500 and 0.100."
     )
 
 
@@ -106,12 +118,16 @@ def test_every_other_score_says_what_it_would_have_picked() -> None:
         scored(0.6, 9, source="path:b", nleep=-0.2),
     ]
     assert picks_in_words(points) == (
-        "Other scores alone would have picked: LogME and H-score the same; NLEEP path:b at depth 2, pool mean (log "
-        "loss 0.600); k-NN depth 2, pool mean (log loss 0.500)."
+        "Alone, the probe, LogME and H-score would have picked the same; NLEEP would have picked path:b at depth 2, pool "
+        "mean (log loss 0.600); k-NN would have picked depth 2, pool mean (log loss 0.500)."
     )
-    assert [entry["picked_by"] for entry in ranking(points)] == [["LogME", "H-score"], ["k-NN"], ["NLEEP"]]
+    assert [entry["picked_by"] for entry in ranking(points)] == [
+        ["the probe", "LogME", "H-score"],
+        ["k-NN"],
+        ["NLEEP"],
+    ]
 
 
 def test_scores_that_tie_pick_what_ranks_higher() -> None:
     points = [scored(0.5, 9), scored(0.4, 20, depth=1), scored(0.4, 10, depth=1)]
-    assert [entry["picked_by"] for entry in ranking(points)] == [["LogME", "H-score", "NLEEP", "k-NN"], [], []]
+    assert [entry["picked_by"] for entry in ranking(points)] == [[*SCORES], [], []]
