@@ -2,6 +2,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
+SETS ?= ../shared/data
 
 .PHONY: run test lint bench
 
@@ -21,6 +22,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.encoding
 	$(BIN)/python -m benchmarks.serving_images
 	$(BIN)/python -m benchmarks.prediction_log
+	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 
 $(VENV)/ready: pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)

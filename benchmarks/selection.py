@@ -1,0 +1,168 @@
+"""Regret of what selection picks on public text sets, beside single scores, and what selection costs.
+
+python -m benchmarks.selection DATA WORK [DRAWS]: DATA holds the sets; WORK keeps features and draws, so that a killed
+run goes on where it was. Every depth x pool of one model is adapted with the frozen scope and scored on the set's own
+test rows; regret is the best realised accuracy minus the pick's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import weightedtau
+
+from benchmarks import text_sets
+from benchmarks.selection_cost import shares
+from tasks.adaptation.solve import solve
+from tasks.features import Key
+from tasks.params import FrozenScope
+from tasks.prepared import Prepared
+from tasks.selection import choice, probe, transferability
+
+SIZES: dict[str, int | None] = {"8": 8, "32": 32, "all": None}
+# With all rows the draws would be one: each leaves out a fifth.
+KEPT_OF_ALL = 0.8
+VALIDATION_SHARE = 0.15
+FROZEN = FrozenScope(inverse_regularisation=[0.001, 0.01, 0.1, 1.0], folds=5)
+FOLDS, REPEATS, SEED = 5, 4, 13
+DEEPEST = 6
+Record = dict[str, Any]
+# Name -> value of each candidate, higher is better; the pick is the first of the largest.
+RULES: dict[str, Callable[[list[Record]], np.ndarray]] = {
+    "Graft": lambda all_of: _order(choice.ranked, all_of),
+    "probe (log loss)": lambda all_of: -_column(all_of, "log_loss"),
+    "probe (accuracy)": lambda all_of: _column(all_of, "accuracy"),
+    "LogME": lambda all_of: _column(all_of, "log_me"),
+    "H-score": lambda all_of: _column(all_of, "h_score"),
+    "NLEEP": lambda all_of: _column(all_of, "nleep"),
+    "k-NN": lambda all_of: _column(all_of, "knn"),
+    "last block": lambda all_of: np.array([one["depth"] if one["pool"] == "mean" else -1 for one in all_of]),
+}
+
+
+def draw(classes: np.ndarray, per_label: int | None, seed: Sequence[int]) -> np.ndarray:
+    """Sorted positions of `per_label` rows of each class, fewer where it has fewer; None: of `KEPT_OF_ALL` of them."""
+    random = np.random.default_rng(seed)
+    kept = []
+    for number in np.unique(classes):
+        own = np.flatnonzero(classes == number)
+        kept.append(random.permutation(own)[: per_label or round(KEPT_OF_ALL * len(own))])
+    return np.sort(np.concatenate(kept))
+
+
+def realised(train: np.ndarray, test: np.ndarray, classes: dict[str, np.ndarray], count: int, seed: int) -> np.ndarray:
+    """Which test rows (M,) the frozen scope answers right with its head solved on (N, F) features."""
+    drawn = np.random.default_rng(seed).random(len(train))
+    splits = np.where(drawn < VALIDATION_SHARE, "validation", "train").tolist()
+    rows = Prepared([], splits, [], classes["train"], [], [str(number) for number in range(count)])
+    logits = solve(train, rows, FROZEN, seed).head.logits(test)
+    return np.asarray(logits.argmax(axis=1) == classes["test"])
+
+
+def measure(name: str, size: str, number: int, data: Path, work: Path) -> list[Record]:
+    """One draw: each candidate's scores on the drawn rows, its realised accuracy, and that on halves of the test."""
+    rows = text_sets.load(data, name)
+    found: dict[str, dict[Key, np.ndarray]] = {
+        side: text_sets.pooled(work / "features", rows.texts[side]) for side in ("train", "test")
+    }
+    picked = draw(rows.classes["train"], SIZES[size], (zlib.crc32(name.encode()), SIZES[size] or 0, number))
+    classes = {"train": rows.classes["train"][picked], "test": rows.classes["test"]}
+    records = []
+    for (depth, pool), features in sorted(found["train"].items()):
+        train = features[picked]
+        right = realised(train, found["test"][depth, pool], classes, rows.count, SEED + number)
+        scored = asdict(probe.score(train, classes["train"], rows.count, FOLDS, REPEATS, SEED))
+        scored |= transferability.scores(train, classes["train"], SEED)
+        halves = [float(right[start::2].mean()) for start in (0, 1)]
+        records.append({"depth": depth, "pool": pool, "realised": float(right.mean()), "halves": halves} | scored)
+    return records
+
+
+def kept(name: str, size: str, number: int, data: Path, work: Path) -> tuple[str, str, list[Record]]:
+    """As `measure`, from the work folder where it is there."""
+    path = work / "draws" / f"{name}-{size}-{number}.json"
+    if not path.is_file():
+        records = measure(name, size, number, data, work)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_suffix(".part").write_text(json.dumps(records), encoding="utf-8")
+        path.with_suffix(".part").rename(path)
+    return name, size, json.loads(path.read_text(encoding="utf-8"))
+
+
+def _column(all_of: list[Record], name: str) -> np.ndarray:
+    return np.array([one[name] for one in all_of])
+
+
+def _order(ranked: Callable[[list[choice.Scored]], list[choice.Scored]], all_of: list[Record]) -> np.ndarray:
+    """Places in a ranking of ours, the last 0; a deeper cut costs more operations."""
+    scored = [
+        choice.Scored(
+            source="", revision="", deepest=DEEPEST, parameters=0, bytes=0, operations=one["depth"],
+            **{name: value for name, value in one.items() if name not in ("realised", "halves")},
+        )
+        for one in all_of
+    ]  # fmt: skip
+    places = {one: -place for place, one in enumerate(ranked(scored))}
+    return np.array([places[one] for one in scored])
+
+
+def regret(values: np.ndarray, accuracy: np.ndarray) -> float:
+    """Points between the best accuracy and that of the candidate with the largest value."""
+    return float(100 * (accuracy.max() - accuracy[values.argmax()]))
+
+
+def noise(all_of: list[Record]) -> float:
+    """Regret on one half of the test rows of what is best on the other half: what no pick can be told apart from."""
+    first, second = np.array([one["halves"] for one in all_of]).T
+    return (regret(first, second) + regret(second, first)) / 2
+
+
+def table(draws: list[tuple[str, str, list[Record]]], size: str) -> list[str]:
+    """Markdown: mean regret of each rule by set and over sets, and its mean weighted Kendall tau."""
+    names = [name for name in text_sets.SETS if any(one[:2] == (name, size) for one in draws)]
+    of = {name: [all_of for set_name, s, all_of in draws if (set_name, s) == (name, size)] for name in names}
+    lines = [f"| {size} a label | mean | worst set | {' | '.join(names)} | tau |", "|---" * (len(names) + 4) + "|"]
+    for rule, value in RULES.items():
+        lost = [np.mean([regret(value(one), _column(one, "realised")) for one in of[name]]) for name in names]
+        taus = [weightedtau(value(one), _column(one, "realised")).statistic for name in names for one in of[name]]
+        lines.append(_row(rule, lost, f"{np.nanmean(taus):.2f}"))
+    lines.append(_row("best on the other half of the test", [np.mean([*map(noise, of[name])]) for name in names], ""))
+    best = " | ".join(f"{100 * np.mean([_column(one, 'realised').max() for one in of[name]]):.1f}" for name in names)
+    return [*lines, f"| best accuracy, % | | | {best} | |"]
+
+
+def _row(rule: str, lost: Sequence[Any], tau: str) -> str:
+    cells = " | ".join(f"{value:.2f}" for value in lost)
+    return f"| {rule} | {np.mean(lost):.2f} | {np.max(lost):.2f} | {cells} | {tau} |"
+
+
+def main(data: Path, work: Path, draws: int) -> None:
+    """Print a table per size and the share that selection costs of fully fine-tuning every candidate."""
+    if not data.is_dir():
+        raise SystemExit(f"There is no folder {data} with text sets: name another one.")
+    for name in text_sets.SETS:  # before the pool, which would compute them at the same time
+        rows = text_sets.load(data, name)
+        for side in ("test", "train"):
+            text_sets.pooled(work / "features", rows.texts[side])
+    jobs = [(name, size, number, data, work) for size, number, name in product(SIZES, range(draws), text_sets.SETS)]
+    with get_context("spawn").Pool(os.cpu_count()) as pool:
+        found = pool.starmap(kept, jobs, chunksize=1)
+    for size in SIZES:
+        print("\n".join(table(found, size)), flush=True)
+    drawers = {size: partial(draw, per_label=per_label, seed=(SEED,)) for size, per_label in SIZES.items()}
+    print("\n".join(shares(data, work, drawers)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5)
