@@ -118,8 +118,8 @@ def test_every_other_score_says_what_it_would_have_picked() -> None:
         scored(0.6, 9, source="path:b", nleep=-0.2),
     ]
     assert picks_in_words(points) == (
-        "Alone, the probe, LogME and H-score would have picked the same; NLEEP would have picked path:b at depth 2, pool "
-        "mean (log loss 0.600); k-NN would have picked depth 2, pool mean (log loss 0.500)."
+        "Alone, the probe, LogME and H-score would have picked the same; NLEEP would have picked path:b at depth 2, "
+        "pool mean (log loss 0.600); k-NN would have picked depth 2, pool mean (log loss 0.500)."
     )
     assert [entry["picked_by"] for entry in ranking(points)] == [
         ["the probe", "LogME", "H-score"],
