@@ -26,6 +26,7 @@ from benchmarks import text_sets
 from benchmarks.selection_cost import shares
 from tasks.adaptation.solve import solve
 from tasks.features import Key
+from tasks.modalities.text import backbone
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
 from tasks.selection import choice, probe, transferability
@@ -40,13 +41,17 @@ DEEPEST = 6
 Record = dict[str, Any]
 # Name -> value of each candidate, higher is better; the pick is the first of the largest.
 RULES: dict[str, Callable[[list[Record]], np.ndarray]] = {
-    "Graft": lambda all_of: _order(choice.ranked, all_of),
+    "Graft": lambda all_of: _places(all_of),
+    "probe + LogME": lambda all_of: _places([one | {"off_typical": 0.0} for one in all_of]),
     "probe (log loss)": lambda all_of: -_column(all_of, "log_loss"),
     "probe (accuracy)": lambda all_of: _column(all_of, "accuracy"),
     "LogME": lambda all_of: _column(all_of, "log_me"),
     "H-score": lambda all_of: _column(all_of, "h_score"),
     "NLEEP": lambda all_of: _column(all_of, "nleep"),
     "k-NN": lambda all_of: _column(all_of, "knn"),
+    "two thirds of the depth": lambda all_of: np.array(
+        [-abs(one["depth"] / DEEPEST - 2 / 3) if one["pool"] == "mean" else -1 for one in all_of]
+    ),
     "last block": lambda all_of: np.array([one["depth"] if one["pool"] == "mean" else -1 for one in all_of]),
 }
 
@@ -84,6 +89,7 @@ def measure(name: str, size: str, number: int, data: Path, work: Path) -> list[R
         right = realised(train, found["test"][depth, pool], classes, rows.count, SEED + number)
         scored = asdict(probe.score(train, classes["train"], rows.count, FOLDS, REPEATS, SEED))
         scored |= transferability.scores(train, classes["train"], SEED)
+        scored["off_typical"] = probe.off_typical(depth / DEEPEST, backbone.TYPICAL_DEPTH, len(train))
         halves = [float(right[start::2].mean()) for start in (0, 1)]
         records.append({"depth": depth, "pool": pool, "realised": float(right.mean()), "halves": halves} | scored)
     return records
@@ -104,8 +110,8 @@ def _column(all_of: list[Record], name: str) -> np.ndarray:
     return np.array([one[name] for one in all_of])
 
 
-def _order(ranked: Callable[[list[choice.Scored]], list[choice.Scored]], all_of: list[Record]) -> np.ndarray:
-    """Places in a ranking of ours, the last 0; a deeper cut costs more operations."""
+def _places(all_of: list[Record]) -> np.ndarray:
+    """Places in Graft's ranking, the first 0 and those below negative; a deeper cut costs more operations."""
     scored = [
         choice.Scored(
             source="", revision="", deepest=DEEPEST, parameters=0, bytes=0, operations=one["depth"],
@@ -113,8 +119,8 @@ def _order(ranked: Callable[[list[choice.Scored]], list[choice.Scored]], all_of:
         )
         for one in all_of
     ]  # fmt: skip
-    places = {one: -place for place, one in enumerate(ranked(scored))}
-    return np.array([places[one] for one in scored])
+    place = {one: -number for number, one in enumerate(choice.ranked(scored))}
+    return np.array([place[one] for one in scored])
 
 
 def regret(values: np.ndarray, accuracy: np.ndarray) -> float:

@@ -129,7 +129,8 @@ class Backbone(Protocol):
     """A pre-trained network whose blocks are named in order.
 
     A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return
-    one that is also a `torch.nn.Module`, or raise InputError.
+    one that is also a `torch.nn.Module`, or raise InputError; and `TYPICAL_DEPTH`, the share of the blocks that serves
+    few rows best as a rule, or None.
 
     Attributes:
         depth: blocks that run.

@@ -109,12 +109,14 @@ def _score(
     found = features.pooled(
         stage.state("features"), params.resources.cache_gb, identity, backbone, encoder, encoded, settings.pools
     )
+    typical_depth = modalities.part(modality, "backbone").TYPICAL_DEPTH
     scored = []
     for (depth, pool), values in sorted(found.items()):
         if depth >= inside:
             continue
         result = probe.score(values, classes, len(clean.labels), settings.folds, settings.repeats, params.project.seed)
         measured = vars(result) | transferability.scores(values, classes, params.project.seed) | vars(costs[depth])
+        measured["off_typical"] = probe.off_typical(depth / backbone.depth, typical_depth, len(rows))
         scored.append(choice.Scored(candidate.source, candidate.revision, depth, backbone.depth, pool, **measured))
     return scored, beyond, seen
 

@@ -18,7 +18,10 @@ SCORES: dict[str, Callable[[Scored], float]] = {
 
 @dataclass(frozen=True)
 class Scored:
-    """One candidate; units as in `probe.ProbeScore`, `transferability.scores` and `cost.Cost`."""
+    """One candidate; units as in `probe.ProbeScore`, `transferability.scores` and `cost.Cost`.
+
+    `off_typical` is how far depth / deepest is from where few rows are served best as a rule, 0 where that has no vote.
+    """
 
     source: str
     revision: str
@@ -32,6 +35,7 @@ class Scored:
     h_score: float
     nleep: float
     knn: float
+    off_typical: float
     parameters: int
     bytes: int
     operations: int
@@ -44,13 +48,17 @@ def ranked(scored: Sequence[Scored]) -> list[Scored]:
 
 
 def places(scored: Sequence[Scored]) -> dict[Scored, int]:
-    """How many candidates have a lower log loss plus how many have a higher LogME; 0 is best at both.
+    """How many have a lower log loss, how many a higher LogME, and how many a more typical depth, added up; 0 is best.
 
-    The two err in different ways: a probe of few rows by the luck of its folds, LogME by its Gaussian labels. Their sum
-    lost less than either, and than sums with other scores, in benchmarks/selection.py.
+    The votes err in different ways: a probe of few rows by the luck of its folds, LogME by its Gaussian labels, and the
+    typical depth knows nothing of these rows. benchmarks/selection.py has what each loses alone.
     """
     return {
-        one: sum((other.log_loss < one.log_loss) + (other.log_me > one.log_me) for other in scored) for one in scored
+        one: sum(
+            (other.log_loss < one.log_loss) + (other.log_me > one.log_me) + (other.off_typical < one.off_typical)
+            for other in scored
+        )
+        for one in scored
     }
 
 
@@ -138,25 +146,30 @@ def _model_reason(best: Scored, scored: Sequence[Scored]) -> str:
         return f"{best.source} is the only candidate."
     second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
     return (
-        f"{best.source} ranks first of {len(models)} models by cross-validated log loss and LogME together: "
+        f"{best.source} ranks first of {len(models)} models by {_votes(scored)} together: "
         f"{best.log_loss:.3f} and {best.log_me:.3f}, next {second.source} with {second.log_loss:.3f} and "
         f"{second.log_me:.3f}."
     )
+
+
+def _votes(scored: Sequence[Scored]) -> str:
+    if any(one.off_typical for one in scored):
+        return "cross-validated log loss, LogME and, for so few rows, typical depth"
+    return "cross-validated log loss and LogME"
 
 
 def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> str:
     if best.depth == last.depth:
         return (
             f"Depth {best.depth} of {best.deepest}, pool {best.pool}: the last block ranks first of {len(same_model)} "
-            f"depths and pools by log loss and LogME together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and "
-            f"{best.log_me:.3f}."
+            f"depths and pools by {_votes(same_model)} together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) "
+            f"and {best.log_me:.3f}."
         )
     saved = 1 - best.operations / last.operations
     return (
-        f"Depth {best.depth} of {best.deepest}, pool {best.pool}, ranks first by cross-validated log loss and LogME "
-        f"together: {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f} against "
-        f"{last.log_loss:.3f} ({last.accuracy:.1%}) and {last.log_me:.3f} at the last block, with {saved:.0%} fewer "
-        "operations."
+        f"Depth {best.depth} of {best.deepest}, pool {best.pool}, ranks first by {_votes(same_model)} together: "
+        f"{best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f} against {last.log_loss:.3f} "
+        f"({last.accuracy:.1%}) and {last.log_me:.3f} at the last block, with {saved:.0%} fewer operations."
     )
 
 

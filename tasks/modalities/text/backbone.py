@@ -44,6 +44,10 @@ POOLS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "last": last_pool,
 }
 
+# Share of the blocks at which frozen features serve few rows best as a rule: the middle ones transfer best in
+# Transformers of text (Liu et al. 2019, Linguistic Knowledge and Transferability of Contextual Representations).
+TYPICAL_DEPTH: float | None = 2 / 3
+
 
 class TextBackbone(nn.Module):
     """Backbone of the contract for text.

@@ -22,6 +22,7 @@ def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
         "h_score": 1.0,
         "nleep": -1.0,
         "knn": 0.5,
+        "off_typical": 0.0,
         "parameters": 1,
         "bytes": 4,
     }
@@ -43,6 +44,15 @@ def test_log_loss_and_log_me_have_one_vote_each() -> None:
     ]
     assert [places(points)[one] for one in points] == [5, 1, 1, 4]
     assert ranked(points) == [points[2], points[1], points[3], points[0]]
+
+
+def test_a_typical_depth_votes_where_it_has_a_vote() -> None:
+    points = [scored(0.4, 10, off_typical=0.3), scored(0.5, 10, off_typical=0.1), scored(0.6, 10, off_typical=0.0)]
+    assert [places(points)[one] for one in points] == [2, 2, 2]
+    assert ranked(points)[0] == points[0]  # as many, and the lowest log loss
+    assert places([points[0], points[2]])[points[2]] == 1
+    reason = choose(points, 10, 2, 200)["scopes"]["frozen"]["reason"]
+    assert "of 3 depths and pools by cross-validated log loss, LogME and, for so few rows, typical depth" in reason
 
 
 def test_ranking_breaks_ties_by_operations_then_name_depth_and_pool() -> None:
@@ -87,7 +97,10 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
 
 def test_a_best_last_block_is_said_so() -> None:
     reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], 10, 2, 200)["scopes"]["frozen"]["reason"]
-    assert "the last block ranks first of 2 depths and pools by log loss and LogME together, 0.400" in reason
+    assert (
+        "the last block ranks first of 2 depths and pools by cross-validated log loss and LogME together, 0.400"
+        in reason
+    )
 
 
 def test_the_model_reason_names_the_best_of_the_others() -> None:

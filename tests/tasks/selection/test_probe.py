@@ -49,3 +49,10 @@ def test_few_rows_are_drawn_anew_and_the_better_strength_counts(
     found = probe.score(np.zeros((rows, 1)), np.arange(rows) % 2, 2, 5, 3, seed=7)
     assert asked == [(strength, 7 + draw) for strength in (0.01, 0.1) for draw in range(draws)]
     assert found.log_loss == pytest.approx(-math.log(0.75)) and found.accuracy == pytest.approx(1.0)
+
+
+def test_a_typical_depth_is_asked_for_few_rows_alone() -> None:
+    assert probe.off_typical(0.5, 2 / 3, rows=199) == pytest.approx(1 / 6, abs=1e-6)
+    assert probe.off_typical(4 / 6, 2 / 3, rows=199) == 0.0
+    assert probe.off_typical(1.0, 2 / 3, rows=200) == 0.0
+    assert probe.off_typical(1.0, None, rows=10) == 0.0
