@@ -51,6 +51,20 @@ def test_log_me_of_two_equal_features_by_hand() -> None:
     assert found == pytest.approx((first + second) / 2, rel=1e-5)
 
 
+def test_log_me_is_the_largest_evidence_there_is() -> None:
+    from scipy.optimize import minimize
+
+    def loss(logarithms: np.ndarray, target: np.ndarray) -> float:
+        alpha, beta = np.exp(logarithms)
+        covariance = np.eye(60) / beta + INFORMED @ INFORMED.T / alpha
+        _, determinant = np.linalg.slogdet(2 * np.pi * covariance)
+        return float(determinant + target @ np.linalg.solve(covariance, target)) / 2
+
+    targets = (CLASSES[:, None] == np.arange(3)).astype(float).T
+    best = [-minimize(loss, np.zeros(2), args=(target,), method="Nelder-Mead", tol=1e-9).fun for target in targets]
+    assert scores.log_me(INFORMED, CLASSES) == pytest.approx(np.mean(best) / 60, rel=1e-6)
+
+
 def test_log_me_does_not_fall_for_many_features_of_noise() -> None:
     few, many = NOISE, np.random.default_rng(1).normal(size=(60, 50))
     assert scores.log_me(many, CLASSES) < scores.log_me(few, CLASSES) + 0.02 < scores.log_me(INFORMED, CLASSES)
