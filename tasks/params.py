@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
@@ -23,6 +23,7 @@ from tasks.sections import (
     Project,
     Receipt,
     Resources,
+    Rule,
     Selection,
     Training,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Preparation",
     "Project",
     "Receipt",
+    "Rule",
     "Training",
     "leaves",
     "load",
@@ -184,10 +186,13 @@ def _sentence(file: str, fault: Any) -> str:
 
 def _fields_beside(location: tuple[int | str, ...]) -> list[str]:
     model: Any = Params
+    free = False  # whether the key is of the user's own choice, as a column's name is
     for key in location[:-1]:
-        if isinstance(key, int):
+        if isinstance(key, int) or free:
+            free = False
             continue
         annotation = model.model_fields[key].annotation
-        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        free = get_origin(annotation) is dict
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
         model = arguments[0] if arguments else annotation
     return sorted(model.model_fields)

@@ -19,6 +19,7 @@ REPO = Path(__file__).resolve().parents[1]
 def tree(**changes: Any) -> dict[str, Any]:
     """The repo's params.yaml as a tree; a change names its leaf with __ for the dots."""
     made: dict[str, Any] = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
+    made["data"]["max_quarantined_share"] = 1.0  # a handful of rows, made to break, loses most of them
     for path, value in changes.items():
         *folders, leaf = path.split("__")
         branch = made

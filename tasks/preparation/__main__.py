@@ -16,6 +16,7 @@ from tasks.params import Candidate
 from tasks.preparation import card
 from tasks.prepared import FOLDER, MODEL
 from tasks.rows.clean import load
+from tasks.rows.quarantine import quarantine_csv
 from tasks.stage import Stage, run
 from tasks.weights import resolve, snapshot_files
 
@@ -45,7 +46,7 @@ def main(stage: Stage) -> None:
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)
     write_text(stage.out("data/preparation/card.md"), card.markdown(record))
-    write_text(stage.out("data/preparation/quarantine.csv"), card.quarantine_csv(clean.quarantined))
+    write_text(stage.out("data/preparation/quarantine.csv"), quarantine_csv(clean.quarantined))
     _snapshot(model, stage.out(str(FOLDER / MODEL)))
     stage.say(f"{len(clean.rows)} rows encoded, {len(clean.quarantined)} quarantined.")
 

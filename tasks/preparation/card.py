@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections import Counter
 from typing import Any
 
-from tasks.rows.clean import Clean, Quarantined
+from tasks.rows.clean import Clean
+from tasks.rows.quarantine import kind
 from tasks.rows.split import SPLITS
-
-DIGITS = re.compile(r"\d+")
-# Where a duplicate's first copy stands, and the name of a rare label.
-FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
 def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
@@ -32,11 +26,6 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
         "quarantined": dict(sorted(Counter(kind(fault.reason) for fault in clean.quarantined).items())),
         "crossing_splits": crossing(clean),
     }
-
-
-def kind(reason: str) -> str:
-    """A quarantine reason without what is particular to its row."""
-    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
 
 
 def crossing(clean: Clean) -> int:
@@ -58,13 +47,3 @@ def markdown(card: dict[str, Any]) -> str:
     for label, counts in card["rows_per_label"].items():
         lines.append(f"| {label} | {counts['train']} | {counts['validation']} | {counts['test']} |")
     return "\n".join(lines) + "\n"
-
-
-def quarantine_csv(quarantined: list[Quarantined]) -> str:
-    """Every quarantined row with its place, reason and content, in the order of the source."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["file", "row", "reason", "input", "label"])
-    for fault in sorted(quarantined, key=lambda fault: (fault.file, fault.number)):
-        writer.writerow([fault.file, fault.number, fault.reason, fault.input, fault.label])
-    return buffer.getvalue()

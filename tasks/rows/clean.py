@@ -13,6 +13,7 @@ from tasks import modalities
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows.inspected import inspect
+from tasks.rows.quarantine import refuse_too_many
 from tasks.rows.read import RawRows, read, read_own
 from tasks.rows.split import SPLITS, Split, place
 
@@ -83,7 +84,7 @@ def load(root: Path, params: Params) -> Clean:
 
     Raises:
         InputError: what `read` refuses, fewer than two labels left, more than `data.max_labels`,
-            or a split without rows.
+            a split without rows, or more than `data.max_quarantined_share` quarantined.
     """
     data, raws = params.data, _read_all(root, params)
     _refuse_unknown_descriptions(raws, data)
@@ -106,6 +107,7 @@ def load(root: Path, params: Params) -> Clean:
     quarantined += rare
     labels = sorted({row.label for row in rows})
     rows.sort(key=lambda row: (SOURCES.index(row.source), row.number))
+    refuse_too_many(quarantined, len(rows), data.max_quarantined_share, Path(data.path).name, root)
     _refuse_unusable(rows, labels, quarantined, data)
     return Clean(rows, quarantined, labels, sum(raw.left_out for raw in raws.values()))
 
@@ -168,11 +170,13 @@ def _checked(
     own_validation = "validation" in raw.splits
     cells = [_from_root(path, cell) if kind.FILES and cell else cell for cell in raw.inputs]
     found = inspect(kind, [cell for cell in cells if cell], root, params.examples)
-    for number, cell, label, said in zip(raw.numbers, cells, raw.labels, raw.splits, strict=True):
+    columns = (raw.numbers, cells, raw.labels, raw.splits, raw.faults)
+    for number, cell, label, said, fault in zip(*columns, strict=True):
         seen = next(found) if cell else None
         reason = (seen.fault if seen else "empty example") or (None if label else "empty label")
         if said == "test" and data.test and not fixed:
             reason = reason or "test row of a source whose test set data.test names"
+        reason = reason or fault
         if reason or seen is None or cell is None or label is None:
             quarantined.append(Quarantined(name, number, reason or "empty example", cell, label))
             continue

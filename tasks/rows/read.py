@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from tasks.errors import InputError
 from tasks.params import Data
+from tasks.rows import rules
 from tasks.rows.folder import Listing, read_folder
 from tasks.rows.split import Split
 from tasks.rows.table import check_columns, read_table, unreadable
@@ -27,6 +28,7 @@ class RawRows:
         inputs: cell of each row that is its example, or the path of it; None where it is empty.
         labels: label of each row; None where the cell is empty.
         splits: where the source itself places each row; None where it does not say.
+        faults: which rule of `data.rules` each row breaks; None where it keeps all.
         left_out: rows that `data.where` did not keep.
     """
 
@@ -34,12 +36,14 @@ class RawRows:
     inputs: list[str | None]
     labels: list[str | None]
     splits: list[Split | None]
+    faults: list[str | None]
     left_out: int
 
 
 def read_own(path: Path, data: Data) -> RawRows:
-    """Read what Graft itself wrote, of which every row was checked and is kept; columns and errors as of `read`."""
-    return read(path, data.model_copy(update={"where": {}}), checked=True)
+    """Read what Graft itself wrote, example and label alone, of which every row is kept; errors as of `read`."""
+    own = {column: rule for column, rule in data.rules.items() if column in (data.input_column, data.label_column)}
+    return read(path, data.model_copy(update={"where": {}, "rules": own}), checked=True)
 
 
 def read(path: Path, data: Data, checked: bool = False) -> RawRows:
@@ -55,10 +59,12 @@ def read(path: Path, data: Data, checked: bool = False) -> RawRows:
             rows, an example column that holds no text, nothing left by `data.where`.
     """
     text_wanted = [column for column, wanted in sorted(data.where.items()) if isinstance(wanted, str)]
+    text_wanted += [column for column, rule in data.rules.items() if rule.type == "string" and column not in data.where]
     listed = read_source(path, data.max_rows, (data.input_column, data.label_column, *text_wanted))
     table = listed.table
-    columns = dict.fromkeys((data.input_column, data.label_column, *sorted(data.where)))
-    check_columns(path.name, table, columns, "set data.input_column, data.label_column or data.where to one of these")
+    columns = dict.fromkeys((data.input_column, data.label_column, *sorted(data.where), *data.rules))
+    leaves = "data.input_column, data.label_column, data.where or data.rules"
+    check_columns(path.name, table, columns, f"set {leaves} to one of these")
     numbers = pa.array(range(1, table.num_rows + 1))
     kept = _where(table, data.where)
     chosen = table.filter(kept)
@@ -69,6 +75,7 @@ def read(path: Path, data: Data, checked: bool = False) -> RawRows:
         inputs=_examples(_valid(chosen, data.input_column, path), path, data.input_column, checked),
         labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
         splits=[split for split, keep in zip(listed.splits, kept.to_pylist(), strict=True) if keep],
+        faults=rules.inspect(path.name, chosen, data.rules),
         left_out=table.num_rows - chosen.num_rows,
     )
 

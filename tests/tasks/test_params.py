@@ -27,7 +27,7 @@ def faults(folder: Path, content: dict[str, Any] | str | bytes) -> list[str]:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict) or prefix in ("data.where.", "data.label_descriptions."):
+    if not isinstance(value, dict) or prefix in ("data.where.", "data.label_descriptions.", "data.rules."):
         return {prefix[:-1]: value}
     return {path: leaf for key, part in value.items() for path, leaf in flat(part, f"{prefix}{key}.").items()}
 
@@ -160,3 +160,32 @@ def test_other_encodings_and_files_without_sections_are_refused(tmp_path: Path) 
 def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no params.yaml in this folder: .* --project"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ({"minimun": 1}, "data.rules.type.minimun is not a known key; accepted here: allowed, max_characters,"),
+        ({"type": "float"}, "data.rules.type.type: Input should be 'string', 'integer', 'number' or 'date'"),
+        ({"minimum": 1}, "minimum and maximum need the type integer, number or date"),
+        ({"type": "number", "pattern": "x"}, "pattern, min_characters and max_characters need the type string"),
+        ({"type": "date", "minimum": 3}, "minimum and maximum must be days"),
+        ({"type": "number", "maximum": "2024-01-01"}, "minimum and maximum must be numbers"),
+        ({"type": "number", "minimum": 3, "maximum": 2}, "no value is at least 3"),
+        ({"min_characters": 3, "max_characters": 2}, "no value is at least 3 and at most 2"),
+        ({"pattern": "("}, "the pattern is no regular expression"),
+        ({"allowed": []}, "data.rules.type.allowed"),
+        ({"max_missing_share": 1}, "data.rules.type.max_missing_share"),
+        ({"type": "integer", "allowed": ["one"]}, "allowed texts need the type string"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused_at_its_column(tmp_path: Path, rule: dict[str, Any], told: str) -> None:
+    (sentence,) = faults(tmp_path, tree(data__rules={"type": rule}))
+    assert sentence.startswith("params.yaml: data.rules.type") and told in sentence
+
+
+def test_days_of_a_rule_may_stand_without_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    text = (REPO / "params.yaml").read_text(encoding="utf-8")
+    path.write_text(text.replace("  rules: {}", "  rules: {created: {type: date, minimum: 2024-01-01}} "))
+    assert str(load(path).data.rules["created"].minimum) == "2024-01-01"

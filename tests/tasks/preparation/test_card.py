@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 import pytest
 
-from tasks.preparation.card import crossing, kind, markdown, quarantine_csv, record
+from tasks.preparation.card import crossing, markdown, record
 from tasks.rows.clean import Clean, Quarantined
 from tests.factories import clean, row
 
@@ -38,21 +35,6 @@ def test_the_record_by_hand(found: Clean) -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("reason", "expected"),
-    [
-        ("empty example", "empty example"),
-        ("duplicate of test row 7 of own.jsonl", "duplicate of test row N"),
-        (
-            "label 'x 1' has 2 training rows, under data.min_rows_per_label 5",
-            "label … has N training rows, under data.min_rows_per_label N",
-        ),
-    ],
-)
-def test_reasons_are_counted_by_kind(reason: str, expected: str) -> None:
-    assert kind(reason) == expected
-
-
 def test_content_in_two_splits_is_noticed() -> None:
     assert crossing(clean([row("same", "a", "train"), row("SAME ", "a", "test"), row("own", "b", "test")])) == 1
     assert crossing(clean([row("same", "a", "test"), row("same", "a", "test")])) == 0
@@ -72,10 +54,3 @@ def test_the_card_for_people(found: Clean) -> None:
 
 def test_a_card_without_quarantine_says_so(found: Clean) -> None:
     assert "Nothing." in markdown(record(clean(found.rows), {})).splitlines()
-
-
-def test_every_quarantined_row_is_listed_in_the_order_of_its_source() -> None:
-    lines = list(csv.reader(io.StringIO(quarantine_csv(FAULTS))))
-    assert lines[0] == ["file", "row", "reason", "input", "label"]
-    assert [line[:2] for line in lines[1:]] == [["own.csv", "30"], ["rows.csv", "9"], ["rows.csv", "12"]]
-    assert lines[3] == ["rows.csv", "12", "duplicate of row 3 of rows.csv", 'a "quoted"\ntext', "a"]

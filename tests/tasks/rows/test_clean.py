@@ -194,3 +194,26 @@ def test_a_split_without_rows_is_refused(tmp_path: Path, split: str, start: int,
     extra = [(text, "ab"[i % 2]) for i, text in enumerate(VALIDATION[2:6])] if split == "train" else []
     del rows[start:stop]
     assert refusal(tmp_path, rows + extra).startswith(f"rows.csv: no row falls into the {split} split: add rows")
+
+
+def test_a_row_that_breaks_a_declared_rule_is_quarantined_and_one_without_text_says_that_first(tmp_path: Path) -> None:
+    rules = {"text": {"max_characters": 30}, "label": {"allowed": ["a", "b"]}}
+    found = loaded(tmp_path, [*usable(), ("w" * 31, "a"), (TRAIN[6], "c"), (" ", "c")], rules=rules)
+    assert reasons(found) == {
+        11: "column 'text' is longer than 30 characters",
+        12: "column 'label' has a value that is not allowed",
+        13: "empty example",
+    }
+    assert (found.quarantined[1].input, found.quarantined[1].label) == (TRAIN[6], "c"), "the content as it was"
+
+
+def test_rules_bind_rows_that_came_later_as_far_as_they_have_the_columns(tmp_path: Path) -> None:
+    rules = {"label": {"allowed": ["a", "b"]}}
+    found = with_feedback(tmp_path, [(TRAIN[8], "a"), (TRAIN[9], "z")], rules=rules)
+    assert reasons(found) == {2: "column 'label' has a value that is not allowed"}
+
+
+def test_a_source_that_loses_too_many_rows_is_refused_with_the_reasons(tmp_path: Path) -> None:
+    sentence = refusal(tmp_path, [*usable(), *[("", "a")] * 3], max_quarantined_share=0.2)
+    assert "3 of 13 rows would be quarantined" in sentence and "(3 of them: empty example)" in sentence
+    assert (tmp_path / ".graft/quarantine.csv").read_text().count("empty example") == 3

@@ -53,7 +53,7 @@ def refusal(path: Path, content: str | bytes | None = None, **changes: Any) -> s
 def test_csv_jsonl_and_parquet_read_alike(tmp_path: Path, ending: str) -> None:
     found = read(write(tmp_path, ending), settings())
     assert found == RawRows(
-        [1, 2, 3, 4], ['one, "two"\nthree', "four", None, "füñf"], ["a", "b", "a", None], [None] * 4, 0
+        [1, 2, 3, 4], ['one, "two"\nthree', "four", None, "füñf"], ["a", "b", "a", None], [None] * 4, [None] * 4, 0
     )
 
 
@@ -222,3 +222,24 @@ def test_a_row_longer_than_a_block_is_read(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text(f"text,label\n{'long ' * 500_000},a\nshort,b\n")
     assert len(read(path, settings()).inputs) == 2
+
+
+def test_a_rule_on_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    sentence = refusal(write(tmp_path, ".csv"), rules={"age": {"type": "number"}})
+    assert "has no column 'age'" in sentence and "data.rules" in sentence
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_rules_are_checked_on_what_where_keeps(tmp_path: Path, ending: str) -> None:
+    rules = {"n": {"type": "integer", "allowed": [3]}}
+    found = read(write(tmp_path, ending), settings(where={"channel": "email"}, rules=rules))
+    assert found.numbers == [1, 3, 4]
+    assert found.faults == ["column 'n' has a value that is not allowed", None, None]
+
+
+def test_a_rule_sees_what_stands_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label,code\none,a,007\ntwo,b,7\n")
+    assert read(path, settings(rules={"code": {"pattern": "00."}})).faults == [
+        None, "column 'code' does not fit its pattern"
+    ]  # fmt: skip

@@ -1,0 +1,58 @@
+"""What is left out is told by kind and listed whole, and a source that loses too much is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import InputError
+from tasks.rows.clean import Quarantined
+from tasks.rows.quarantine import kind, quarantine_csv, refuse_too_many
+
+FAULTS = [
+    Quarantined("rows.csv", 12, "duplicate of row 3 of rows.csv", 'a "quoted"\ntext', "a"),
+    Quarantined("rows.csv", 9, "duplicate of row 41 of rows.csv", "x", "b"),
+    Quarantined("own.csv", 30, "empty label", "y", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("empty example", "empty example"),
+        ("duplicate of test row 7 of own.jsonl", "duplicate of test row N"),
+        (
+            "label 'x 1' has 2 training rows, under data.min_rows_per_label 5",
+            "label … has N training rows, under data.min_rows_per_label N",
+        ),
+    ],
+)
+def test_reasons_are_counted_by_kind(reason: str, expected: str) -> None:
+    assert kind(reason) == expected
+
+
+def test_every_quarantined_row_is_listed_in_the_order_of_its_source() -> None:
+    lines = list(csv.reader(io.StringIO(quarantine_csv(FAULTS))))
+    assert lines[0] == ["file", "row", "reason", "input", "label"]
+    assert [line[:2] for line in lines[1:]] == [["own.csv", "30"], ["rows.csv", "9"], ["rows.csv", "12"]]
+    assert lines[3] == ["rows.csv", "12", "duplicate of row 3 of rows.csv", 'a "quoted"\ntext', "a"]
+
+
+def test_a_source_that_loses_more_than_its_share_is_refused_and_nothing_is_lost(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        refuse_too_many(FAULTS, 11, 0.2, "rows.csv", tmp_path)
+    assert caught.value.sentences == [
+        "rows.csv: 3 of 14 rows would be quarantined, over data.max_quarantined_share 0.2 (2 of them: duplicate of row "
+        "N; 1 of them: empty label): correct them or raise the share; nothing is lost, .graft/quarantine.csv lists "
+        "each with its reason."
+    ]
+    assert caught.value.exit_code == 2
+    assert (tmp_path / ".graft/quarantine.csv").read_text() == quarantine_csv(FAULTS)
+
+
+def test_a_share_that_is_just_reached_is_no_refusal(tmp_path: Path) -> None:
+    refuse_too_many(FAULTS, 12, 0.2, "rows.csv", tmp_path)
+    assert list(tmp_path.iterdir()) == []
