@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks import encoded as encoded_rows
-from tasks.artifacts import read_json, write_json
+from tasks.artifacts import read_json, read_table, write_json
 from tasks.modalities.contract import Arrays
 from tasks.rows.clean import Row
 from tasks.rows.split import Split
@@ -65,6 +65,8 @@ def save(folder: Path, rows: Sequence[Row], encoded: Iterable[Arrays], labels: S
         "split": pa.array([row.split for row in rows]),
         "input": pa.array([row.input for row in rows]),
         "label": pa.array([place[row.label] for row in rows], type=pa.int32()),
+        "file": pa.array([row.file for row in rows]),
+        "number": pa.array([row.number for row in rows], type=pa.int64()),
     }
     encoded_rows.write(folder / ROWS, encoded, columns)
     write_json(folder / LABELS, list(labels))
@@ -83,3 +85,9 @@ def load(root: Path) -> Prepared:
         encoded=encoded_rows.read(rows),
         labels=read_json(root / FOLDER / LABELS),
     )
+
+
+def places(root: Path) -> list[tuple[str, int]]:
+    """Source and place there of each row that `load` gives, in its order."""
+    rows = read_table(root / FOLDER / ROWS)
+    return list(zip(rows.column("file").to_pylist(), rows.column("number").to_pylist(), strict=True))

@@ -1,4 +1,4 @@
-"""Stage `preparation_baselines`: what the task is worth without adapting anything."""
+"""Stage `preparation_baselines`: what the task is worth without adapting anything, and which labels look wrong."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from tasks import device, features, modalities, prepared, problems
-from tasks.artifacts import read_json, write_json
+from tasks.artifacts import read_json, write_json, write_text
 from tasks.metrics import SMALLEST, accuracy, judge, macro_f1
 from tasks.modalities.contract import Backbone, Encoder
 from tasks.predictions import Predictions
-from tasks.preparation import zero_shot
+from tasks.preparation import quality, zero_shot
 from tasks.prepared import FOLDER, MODEL, Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
@@ -77,6 +77,18 @@ def main(stage: Stage) -> None:
         Predictions(test.ids, logits).save(stage.out(f"data/preparation/baselines/{name}.arrow"))
         stage.say(f"Baseline {name}: accuracy {metrics[name]['accuracy']:.1%} on validation.")
     write_json(stage.out("data/preparation/metrics.json"), metrics)
+    _review(stage, data, probe_features, learn, plain)
+
+
+def _review(stage: Stage, data: Prepared, values: np.ndarray, learn: ModuleType, plain: ModuleType) -> None:
+    """What the same features and words say about the labels themselves."""
+    found, noise = quality.doubts(data, values, learn, stage.params.project.seed)
+    record = quality.record(data, found, noise, plain)
+    write_json(stage.out("data/preparation/quality.json"), record)
+    write_text(stage.out("data/preparation/quality.md"), quality.markdown(record))
+    review = quality.review_csv(data, prepared.places(stage.root), found)
+    write_text(stage.out("data/preparation/label_review.csv"), review)
+    stage.say(f"{len(found)} labels look wrong, label_review.csv lists them; estimated noise {noise:.1%}.")
 
 
 def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:

@@ -41,6 +41,7 @@ def collect(root: Path) -> dict[str, Any]:
         "ranking": _read(root, "data/selection/ranking.json") or [],
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
+        "quality": _read(root, "data/preparation/quality.json"),
         "lineage": _lineage(root, receipt),
     }
 
@@ -96,12 +97,25 @@ def text(record: dict[str, Any]) -> str:
     lines += [
         f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."
     ]
+    lines += _quality(record["quality"])
     missing = [label for label, f1 in record["f1_per_label"].items() if f1 is None]
     if missing:
         lines.append(f"No test rows, so no score: {', '.join(missing)}.")
     looks = record["lineage"]["looks_at_this_test"]
     lines.append(f"This test set was looked at {looks} time{'' if looks == 1 else 's'} with different results.")
     return "\n".join(lines)
+
+
+def _quality(quality: dict[str, Any] | None) -> list[str]:
+    """What is to be looked at, without what stands in the rows."""
+    if quality is None:
+        return []
+    suspected, terms = sum(quality["suspected_labels"].values()), quality["giveaways_found"]
+    noise = f"{100 * quality['label_noise']:.1f} %"
+    lines = [f"Labels: {suspected} look wrong, listed in data/preparation/label_review.csv; about {noise} of all are."]
+    if terms:
+        lines.append(f"Words: {terms} nearly determine a label, listed in data/preparation/quality.md.")
+    return lines
 
 
 def _cell(estimate: dict[str, float | None]) -> str:
@@ -115,7 +129,8 @@ def phase_markdown(root: Path, phase: str) -> str:
     if phase == "selection":
         return (root / "data/selection/summary.md").read_text(encoding="utf-8")
     if phase == "preparation":
-        return (root / "data/preparation/card.md").read_text(encoding="utf-8")
+        parts = [root / "data/preparation" / name for name in ("card.md", "quality.md")]
+        return "\n".join(part.read_text(encoding="utf-8") for part in parts if part.is_file())
     report = text(collect(root))
     if phase == "deployment":
         card = (root / "data/deployment/bundle/card.md").read_text(encoding="utf-8")

@@ -42,3 +42,10 @@ def test_the_same_rows_are_the_same_bytes(tmp_path: Path) -> None:
     saved(tmp_path / "two")
     first, second = (tmp_path / name / prepared.FOLDER / prepared.ROWS for name in ("one", "two"))
     assert first.read_bytes() == second.read_bytes()
+
+
+def test_every_row_is_told_with_its_place(tmp_path: Path) -> None:
+    rows = [row("one", "b", "train", 7), row("two", "a", "test", 3, "own.csv")]
+    encoded = [{"input_ids": np.array([5], dtype=np.int32)}] * 2
+    prepared.save(tmp_path / prepared.FOLDER, rows, encoded, LABELS)
+    assert prepared.places(tmp_path) == [("rows.csv", 7), ("own.csv", 3)]

@@ -30,6 +30,11 @@ def vectoriser() -> Any:
     return _Components()
 
 
+def presence(rows: Prepared, phrases: Sequence[str] | None = None) -> None:
+    """None: no words stand in an image."""
+    return None
+
+
 class _Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """The main components of thumbnails, on one scale for all places and channels.
 

@@ -71,18 +71,9 @@ def test_the_columns_stay_apart_where_a_log_loss_has_two_digits(project: Path) -
 def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
-        *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences"),
-        *(
-            "f1_per_label",
-            "artefacts",
-            "shipped",
-            "shipped_reason",
-            "selection",
-            "ranking",
-            "adaptation",
-            "data",
-            "lineage",
-        ),
+        *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences", "f1_per_label"),
+        *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "adaptation", "data", "quality"),
+        "lineage",
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -129,6 +120,18 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
         "No test rows, so no score: c.",
         "This test set was looked at 2 times with different results.",
     ]
+
+
+def test_what_is_to_be_looked_at_stands_in_the_report_and_beside_the_card(project: Path) -> None:
+    quality = {"suspected_labels": {"train": 3, "validation": 1, "test": 0}, "label_noise": 0.041}
+    write_json(project / "data/preparation/quality.json", quality | {"giveaways_found": 2})
+    write_text(project / "data/preparation/quality.md", "# Data quality\n")
+    lines = text(collect(project)).splitlines()
+    assert "Labels: 4 look wrong, listed in data/preparation/label_review.csv; about 4.1 % of all are." in lines
+    assert "Words: 2 nearly determine a label, listed in data/preparation/quality.md." in lines
+    assert phase_markdown(project, "preparation").endswith("card.md\n\n# Data quality\n")
+    write_json(project / "data/preparation/quality.json", quality | {"giveaways_found": None})
+    assert "Words:" not in text(collect(project))
 
 
 def test_before_deployment_there_are_no_artefacts(project: Path) -> None:
