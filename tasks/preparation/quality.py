@@ -124,7 +124,8 @@ def markdown(quality: dict[str, Any]) -> str:
     lines += [
         f"{sum(suspected.values())} rows have a label that looks wrong ({per_split}): `label_review.csv` lists them, "
         "the surest first. Nothing was changed.",
-        f"Estimated share of wrong labels among training and validation rows: {quality['label_noise']:.1%}.",
+        f"Estimated share of wrong labels among training and validation rows: {quality['label_noise']:.1%}. What the "
+        "frozen features cannot tell apart counts as wrong too, so that it is too high where they know little.",
         "A correction of test rows must not favour a model: correct what is wrong whichever answer it agrees with.",
     ]
     if quality["giveaways"] is not None:

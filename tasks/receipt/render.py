@@ -112,7 +112,8 @@ def _quality(quality: dict[str, Any] | None) -> list[str]:
         return []
     suspected, terms = sum(quality["suspected_labels"].values()), quality["giveaways_found"]
     noise = f"{100 * quality['label_noise']:.1f} %"
-    lines = [f"Labels: {suspected} look wrong, listed in data/preparation/label_review.csv; about {noise} of all are."]
+    listed = "listed in data/preparation/label_review.csv"
+    lines = [f"Labels: {suspected} look wrong, {listed}; by frozen features {noise} of all are."]
     if terms:
         lines.append(f"Words: {terms} nearly determine a label, listed in data/preparation/quality.md.")
     return lines

@@ -127,7 +127,10 @@ def test_what_is_to_be_looked_at_stands_in_the_report_and_beside_the_card(projec
     write_json(project / "data/preparation/quality.json", quality | {"giveaways_found": 2})
     write_text(project / "data/preparation/quality.md", "# Data quality\n")
     lines = text(collect(project)).splitlines()
-    assert "Labels: 4 look wrong, listed in data/preparation/label_review.csv; about 4.1 % of all are." in lines
+    assert (
+        "Labels: 4 look wrong, listed in data/preparation/label_review.csv; by frozen features 4.1 % of all are."
+        in lines
+    )
     assert "Words: 2 nearly determine a label, listed in data/preparation/quality.md." in lines
     assert phase_markdown(project, "preparation").endswith("card.md\n\n# Data quality\n")
     write_json(project / "data/preparation/quality.json", quality | {"giveaways_found": None})
