@@ -70,6 +70,22 @@ class Source(Protocol):
         """
 
 
+class Classical(Protocol):
+    """A modality's module `classical`: what is known of examples without a pre-trained model; rows are `Prepared`."""
+
+    def examples(self, rows: Any) -> Sequence[Any]:
+        """What the vectoriser takes."""
+
+    def vectoriser(self) -> Any:
+        """Unfitted scikit-learn transformer: what `examples` gives -> (N, F)."""
+
+    def presence(self, rows: Any, phrases: Sequence[str] | None = None) -> tuple[Any, list[str]] | None:
+        """Which words, or which of some phrases, stand in which row, as (N, T) of 0 and 1 and T terms.
+
+        None where examples have no words, or no phrase can be looked for.
+        """
+
+
 class Encoder(Protocol):
     """Raw examples -> numpy inputs; the same object prepares training rows and answers requests. No torch.
 
