@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, create_model, model_validator
@@ -23,6 +24,29 @@ def _scalar(value: object) -> str | int | float | bool:
 
 
 Scalar = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+
+
+def moment(value: object) -> datetime:
+    """A time of ISO 8601, a date being its first moment; UTC where no zone is said.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()
+    at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _moment_text(value: object) -> str:
+    try:
+        moment(value)
+    except ValueError:
+        raise ValueError("a date or time of ISO 8601 is wanted, such as 2026-01-31") from None
+    return str(value)
+
+
+Moment = Annotated[str, PlainValidator(_moment_text, json_schema_input_type=str)]
 
 
 def _row_of(registry: Mapping[str, str]) -> Callable[[str], str]:
@@ -63,6 +87,38 @@ class Data(Strict):
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer rows are quarantined.")
     max_labels: int = Field(ge=2, le=10_000, description="More labels than this are refused.")
     max_rows: int = Field(ge=1, description="A larger source is refused.")
+    group_column: str | None = Field(description="Column whose rows of one value share a split, or null.")
+    split_column: str | None = Field(description="Column that says train, validation or test, or null.")
+    time_column: str | None = Field(description="Column with the date or time of a row, ISO 8601, or null.")
+    validation_from: Moment | None = Field(
+        description="Rows from this time on are validation; null takes `validation_share` of those that are not test."
+    )
+    test_from: Moment | None = Field(description="Rows from this time on are test.")
+    near_duplicate_similarity: float | None = Field(
+        gt=0,
+        le=1,
+        description="Similarity from which two examples are near duplicates, or null; of texts, the Jaccard "
+        "index of their shingles; other modalities have none.",
+    )
+    leaks: Literal["mend", "refuse"] = Field(
+        description="What happens to a training-side row whose content, near duplicate or group is in another "
+        "split: it is quarantined, or the data are refused."
+    )
+
+    @model_validator(mode="after")
+    def _one_says_where_a_row_belongs(self) -> Data:
+        named = [f"data.{name}" for name in ("group_column", "split_column", "time_column") if getattr(self, name)]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} each say where a row belongs: set all but one to null")
+        if self.time_column and self.test:
+            raise ValueError("data.time_column and data.test both say which rows are test: set one of them to null")
+        if (self.time_column is None) != (self.test_from is None):
+            raise ValueError("data.time_column and data.test_from go together: set both or neither")
+        if self.validation_from and not self.time_column:
+            raise ValueError("data.validation_from needs data.time_column: name it, or set this to null")
+        if self.validation_from and self.test_from and moment(self.validation_from) >= moment(self.test_from):
+            raise ValueError("data.validation_from must be earlier than data.test_from")
+        return self
 
 
 class Resources(Strict):

@@ -29,7 +29,7 @@ def main(stage: Stage) -> None:
     source = modalities.part(modality, "source")
     encoder = modalities.part(modality, "encode").from_model(model, params.examples)
     clean = load(stage.root, params)
-    examples = (source.read(row.input, stage.root) for row in clean.rows)
+    examples = (source.read(cell, stage.root) for cell in clean.rows.inputs())
     _warm_pass(modalities.part(modality, "backbone").load(model), encoder, source.read(clean.rows[0].input, stage.root))
     stage.readings["environment"] = found = environment.readings(stage.root)
     stage.say(
@@ -45,7 +45,7 @@ def main(stage: Stage) -> None:
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)
     write_text(stage.out("data/preparation/card.md"), card.markdown(record))
-    write_text(stage.out("data/preparation/quarantine.csv"), card.quarantine_csv(clean.quarantined))
+    card.write_quarantine(stage.out("data/preparation/quarantine.csv"), clean.quarantined)
     _snapshot(model, stage.out(str(FOLDER / MODEL)))
     stage.say(f"{len(clean.rows)} rows encoded, {len(clean.quarantined)} quarantined.")
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from tasks import device, features, fingerprint, modalities
 from tasks import encoded as encoded_rows
-from tasks.artifacts import read_table, sha256_text, write_json, write_text
+from tasks.artifacts import read_table, write_json, write_text
 from tasks.network import tensors
 from tasks.params import Candidate
-from tasks.rows.clean import Clean, Row, load
+from tasks.rows.clean import Clean, Rows, load
 from tasks.selection import analysis, choice, cost, probe
 from tasks.stage import Stage, run
 from tasks.weights import resolve
@@ -19,7 +19,7 @@ def main(stage: Stage) -> None:
     """Selection on the training side: rows outside the test split."""
     params = stage.params
     clean = load(stage.root, params)
-    rows = _sample(clean.of("train", "validation"), params.selection.max_rows, params.project.seed)
+    rows = clean.of("train", "validation").sample(params.selection.max_rows, params.project.seed)
     classes = np.array([clean.labels.index(row.label) for row in rows])
     scored: list[choice.Scored] = []
     encodings: dict[str, analysis.Encoding] = {}
@@ -42,7 +42,7 @@ def main(stage: Stage) -> None:
 
 
 def _score(
-    stage: Stage, candidate: Candidate, rows: list[Row], classes: np.ndarray, clean: Clean
+    stage: Stage, candidate: Candidate, rows: Rows, classes: np.ndarray, clean: Clean
 ) -> tuple[list[choice.Scored], analysis.Encoding]:
     params = stage.params
     folder = resolve(candidate, stage.root)
@@ -73,14 +73,6 @@ def _score(
     lengths = np.array([encoder.positions(row) for row in encoded])
     cut = encoder.truncated(source.read(row.input, stage.root) for row in rows)
     return scored, analysis.Encoding(encoder.unit, lengths, cut)
-
-
-def _sample(rows: list[Row], most: int, seed: int) -> list[Row]:
-    """At most `most` rows; which ones depends on their content and the seed alone."""
-    if len(rows) <= most:
-        return rows
-    kept = {row.id for row in sorted(rows, key=lambda row: sha256_text(f"{seed}{row.id}"))[:most]}
-    return [row for row in rows if row.id in kept]
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     found = faults(tmp_path, content)
     assert len(found) == 5
     text = "\n".join(found)
-    assert "data.pth is not a known key; accepted here: feedback, input_column, label_column, max_labels," in text
+    assert (
+        "data.pth is not a known key; accepted here: feedback, group_column, input_column, label_column, leaks," in text
+    )
     assert (
         "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
         in text

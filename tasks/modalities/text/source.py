@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.modalities.contract import Inspected
+from tasks.modalities.contract import Inspected, Likeness
 
 if TYPE_CHECKING:
     from tasks.modalities.text.settings import Settings
@@ -55,6 +55,13 @@ def normalise(text: str) -> str:
 def identity(text: str) -> str:
     """32 hex digits of the sha256 of the normalised text."""
     return hashlib.sha256(normalise(text).encode("utf-8")).hexdigest()[:32]
+
+
+def likeness(threshold: float) -> Likeness:
+    """By the shingles of two texts."""
+    from tasks.modalities.text.likeness import ShingleLikeness
+
+    return ShingleLikeness(threshold)
 
 
 def read(cell: str, root: Path) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
-from tasks.preparation.card import crossing, kind, markdown, quarantine_csv, record
+from tasks.preparation.card import kind, markdown, record, write_quarantine
 from tasks.rows.clean import Clean, Quarantined
 from tests.factories import clean, row
 
@@ -35,6 +36,7 @@ def test_the_record_by_hand(found: Clean) -> None:
         "left_out_by_where": 7,
         "quarantined": {"duplicate of row N": 2, "empty label": 1},
         "crossing_splits": 0,
+        "near_duplicates_within": {"train": 0, "validation": 0, "test": 0},
     }
 
 
@@ -54,8 +56,9 @@ def test_reasons_are_counted_by_kind(reason: str, expected: str) -> None:
 
 
 def test_content_in_two_splits_is_noticed() -> None:
-    assert crossing(clean([row("same", "a", "train"), row("SAME ", "a", "test"), row("own", "b", "test")])) == 1
-    assert crossing(clean([row("same", "a", "test"), row("same", "a", "test")])) == 0
+    rows = [row("same", "a", "train"), row("SAME ", "a", "test"), row("own", "b", "test")]
+    assert record(clean(rows), {})["crossing_splits"] == 1
+    assert record(clean([row("same", "a", "test"), row("same", "a", "test")]), {})["crossing_splits"] == 0
 
 
 def test_the_card_for_people(found: Clean) -> None:
@@ -71,11 +74,12 @@ def test_the_card_for_people(found: Clean) -> None:
 
 
 def test_a_card_without_quarantine_says_so(found: Clean) -> None:
-    assert "Nothing." in markdown(record(clean(found.rows), {})).splitlines()
+    assert "Nothing." in markdown(record(clean([*found.rows]), {})).splitlines()
 
 
-def test_every_quarantined_row_is_listed_in_the_order_of_its_source() -> None:
-    lines = list(csv.reader(io.StringIO(quarantine_csv(FAULTS))))
+def test_every_quarantined_row_is_listed_in_the_order_of_its_source(found: Clean, tmp_path: Path) -> None:
+    write_quarantine(tmp_path / "quarantine.csv", found.quarantined)
+    lines = list(csv.reader(io.StringIO((tmp_path / "quarantine.csv").read_text())))
     assert lines[0] == ["file", "row", "reason", "input", "label"]
     assert [line[:2] for line in lines[1:]] == [["own.csv", "30"], ["rows.csv", "9"], ["rows.csv", "12"]]
     assert lines[3] == ["rows.csv", "12", "duplicate of row 3 of rows.csv", 'a "quoted"\ntext', "a"]

@@ -1,0 +1,103 @@
+"""Near duplicates among many rows: pairs that share a band of their signatures, then those that are alike indeed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tasks.modalities.contract import Likeness
+
+# Rows of one rank that a row is compared with in one bucket: where there are more, they are alike among themselves.
+PARTNERS = 4
+# A signature tells a similarity with a standard error of about 0.04: pairs this far below are not looked at again.
+SLACK = 0.15
+PAIRS_AT_ONCE = 1 << 16
+# What one sorted number holds beside the key of a band of 5 bytes.
+RANK_BITS = 8
+HALF = np.uint64(32)
+
+
+def alike(
+    likeness: Likeness, signatures: np.ndarray, rank: np.ndarray, examples: Callable[[np.ndarray], list[str]]
+) -> np.ndarray:
+    """Pairs of rows that are near duplicates, (P, 2), sorted: first the row of higher or equal rank.
+
+    Each row that has near duplicates of some rank is found with one of them; not every pair is named.
+
+    Args:
+        likeness: of the modality.
+        signatures: (N, B, R) uint8 as `likeness` makes them; B bands (Indyk & Motwani 1998).
+        rank: (N,) uint8 in [0, 255).
+        examples: places of rows, ascending -> their examples.
+    """
+    likely = np.zeros(0, dtype=np.uint64)
+    for band in range(signatures.shape[1]):
+        for row, other in _in_one_bucket(_keys(signatures[:, band]), rank):
+            new = np.setdiff1d((row.astype(np.uint64) << HALF) | other.astype(np.uint64), likely)
+            likely = np.union1d(likely, new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK])
+    pairs = _pairs(likely)
+    return pairs[_similarities(likeness, pairs, examples) >= likeness.threshold]
+
+
+def _pairs(codes: np.ndarray) -> np.ndarray:
+    """(P,) numbers that hold two places each -> (P, 2)."""
+    return np.stack([codes >> HALF, codes & ((np.uint64(1) << HALF) - np.uint64(1))], axis=1).astype(np.int64)
+
+
+def _keys(band: np.ndarray) -> np.ndarray:
+    """(N, R) bytes -> (N,) numbers."""
+    keys = np.zeros(len(band), dtype=np.uint64)
+    for place in range(band.shape[1]):
+        keys = (keys << np.uint64(8)) | band[:, place]
+    return keys
+
+
+def _in_one_bucket(keys: np.ndarray, rank: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Places of rows and of their partners, of the same key.
+
+    Each row comes with up to `PARTNERS` of each lower rank, and with the one before it of its own.
+    """
+    order = np.argsort((keys << np.uint64(RANK_BITS)) | rank.astype(np.uint64), kind="stable")
+    keys, ranks = keys[order], rank[order]
+    # Rows that are alone in their bucket are most of all rows.
+    same = keys[1:] == keys[:-1]
+    shared = np.concatenate([same, [False]]) | np.concatenate([[False], same])
+    order, keys, ranks = order[shared], keys[shared], ranks[shared]
+    bucket = np.cumsum(np.concatenate([[False], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, dtype=np.int64)
+    places = np.arange(len(order))
+    for target in np.unique(ranks):
+        chosen = ranks == target
+        first, count = (
+            np.searchsorted(bucket[chosen], bucket, "left"),
+            np.bincount(bucket[chosen], minlength=len(order)),
+        )
+        partners = order[chosen]
+        before = np.flatnonzero(chosen[1:] & chosen[:-1] & (bucket[1:] == bucket[:-1]))
+        yield order[before + 1], order[before]
+        above = places[(ranks > target) & (count[bucket] > 0)]
+        for step in range(PARTNERS):
+            above = above[count[bucket[above]] > step]
+            yield order[above], partners[first[above] + (above + step) % count[bucket[above]]]
+
+
+def _estimate(signatures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Share of equal bytes of each pair, (P,)."""
+    shares = np.zeros(len(pairs))
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part = pairs[start : start + PAIRS_AT_ONCE]
+        equal = signatures[part[:, 0]] == signatures[part[:, 1]]
+        shares[start : start + PAIRS_AT_ONCE] = equal.mean(axis=(1, 2))
+    return shares
+
+
+def _similarities(likeness: Likeness, pairs: np.ndarray, examples: Callable[[np.ndarray], list[str]]) -> np.ndarray:
+    """Similarity of each pair, (P,), from the examples themselves."""
+    found = [np.zeros(0)]
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        part = pairs[start : start + PAIRS_AT_ONCE]
+        places, inverse = np.unique(part, return_inverse=True)
+        texts = examples(places)
+        first, second = inverse.reshape(-1, 2).T
+        found.append(likeness.similarities([texts[i] for i in first], [texts[i] for i in second]))
+    return np.concatenate(found)
