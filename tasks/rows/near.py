@@ -14,7 +14,7 @@ PARTNERS = 4
 SLACK = 0.15
 PAIRS_AT_ONCE = 1 << 16
 # What one sorted number holds beside the key of a band of 5 bytes.
-RANK_BITS = 8
+RANK_BITS = np.uint64(8)
 HALF = np.uint64(32)
 
 
@@ -32,7 +32,7 @@ def alike(
         examples: places of rows, ascending -> their examples.
     """
     likely = np.zeros(0, dtype=np.uint64)
-    for band in range(signatures.shape[1]):
+    for band in range(signatures.shape[1] if len(rank) else 0):
         for row, other in _in_one_bucket(_keys(signatures[:, band]), rank):
             new = np.setdiff1d((row.astype(np.uint64) << HALF) | other.astype(np.uint64), likely)
             likely = np.union1d(likely, new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK])
@@ -58,27 +58,24 @@ def _in_one_bucket(keys: np.ndarray, rank: np.ndarray) -> Iterator[tuple[np.ndar
 
     Each row comes with up to `PARTNERS` of each lower rank, and with the one before it of its own.
     """
-    order = np.argsort((keys << np.uint64(RANK_BITS)) | rank.astype(np.uint64), kind="stable")
-    keys, ranks = keys[order], rank[order]
+    order = np.argsort((keys << RANK_BITS) | rank, kind="stable")
+    new = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])
+    bucket = np.cumsum(new) - 1
     # Rows that are alone in their bucket are most of all rows.
-    same = keys[1:] == keys[:-1]
-    shared = np.concatenate([same, [False]]) | np.concatenate([[False], same])
-    order, keys, ranks = order[shared], keys[shared], ranks[shared]
-    bucket = np.cumsum(np.concatenate([[False], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, dtype=np.int64)
-    places = np.arange(len(order))
+    shared = np.bincount(bucket)[bucket] > 1
+    order, bucket = order[shared], bucket[shared]
+    ranks = rank[order]
     for target in np.unique(ranks):
-        chosen = ranks == target
-        first, count = (
-            np.searchsorted(bucket[chosen], bucket, "left"),
-            np.bincount(bucket[chosen], minlength=len(order)),
-        )
-        partners = order[chosen]
-        before = np.flatnonzero(chosen[1:] & chosen[:-1] & (bucket[1:] == bucket[:-1]))
-        yield order[before + 1], order[before]
-        above = places[(ranks > target) & (count[bucket] > 0)]
+        partners, of = order[ranks == target], bucket[ranks == target]
+        beside = np.flatnonzero(of[1:] == of[:-1])
+        yield partners[beside + 1], partners[beside]
+        above, at = order[ranks > target], bucket[ranks > target]
+        first = np.searchsorted(of, at)
+        count = np.searchsorted(of, at, side="right") - first
+        turn = np.arange(len(above))  # so that not all of a bucket are compared with the same few
         for step in range(PARTNERS):
-            above = above[count[bucket[above]] > step]
-            yield order[above], partners[first[above] + (above + step) % count[bucket[above]]]
+            several = count > step
+            yield above[several], partners[first[several] + (turn[several] + step) % count[several]]
 
 
 def _estimate(signatures: np.ndarray, pairs: np.ndarray) -> np.ndarray:
