@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tasks.rows.table import check_columns, parse_jsonl, refuse_unlikely, told
 BATCH_ROWS = 8192
 # A row may be as long as a block. Most files are read with the small one, as only a few have to be read again.
 BLOCKS = (4_000_000, 64_000_000)
+ROW = re.compile(r"in row (\d+)")
 REMEDY = "set data.input_column, data.label_column or data.where to one of these"
 
 
@@ -76,8 +78,13 @@ def _open_csv(path: Path, columns: Sequence[str], block_bytes: int) -> Iterator[
 
 def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     names: dict[str, None] = {}
+    done = 0
     for block in _whole_lines(path):
-        table = parse_jsonl(functools.partial(pa.BufferReader, block), len(block) + 1, text_columns)
+        try:
+            table = parse_jsonl(functools.partial(pa.BufferReader, block), len(block) + 1, text_columns)
+        except pa.ArrowInvalid as error:
+            raise pa.ArrowInvalid(ROW.sub(lambda found: f"in row {done + int(found[1])}", str(error))) from None  # noqa: B023
+        done += table.num_rows
         names |= dict.fromkeys(table.column_names)
         for name in columns:
             if name not in table.column_names:

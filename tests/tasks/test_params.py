@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,29 @@ def test_other_encodings_and_files_without_sections_are_refused(tmp_path: Path) 
 def test_a_missing_file_names_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"There is no params.yaml in this folder: .* --project"):
         load(tmp_path / "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"group_column": "who", "split_column": "part"}, "data.group_column and data.split_column each say where"),
+        ({"time_column": "day", "test_from": "2026-01-01", "test": "own.csv"}, "both say which rows are test"),
+        ({"time_column": "day"}, "data.time_column and data.test_from go together"),
+        ({"test_from": "2026-01-01"}, "data.time_column and data.test_from go together"),
+        ({"validation_from": "2026-01-01"}, "data.validation_from needs data.time_column"),
+        (
+            {"time_column": "day", "test_from": "2026-01-01", "validation_from": "2026-01-01T01:00+01:00"},
+            "data.validation_from must be earlier than data.test_from",
+        ),
+        ({"time_column": "day", "test_from": "soon"}, "a date or time of ISO 8601 is wanted"),
+    ],
+)
+def test_contradictory_placements_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    (sentence,) = faults(tmp_path, tree(**{f"data__{name}": value for name, value in changes.items()}))
+    assert words in sentence
+
+
+def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
+    content = tree(data__time_column="day", data__test_from=date(2026, 1, 31))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    assert load(tmp_path / "params.yaml").data.test_from == "2026-01-31"
