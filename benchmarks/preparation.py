@@ -27,7 +27,7 @@ import sys, time, resource, datasets, transformers
 datasets.disable_progress_bars()
 tokenizer = transformers.AutoTokenizer.from_pretrained(sys.argv[1])
 def encode(batch):
-    return tokenizer(batch["text"], truncation=True, max_length=128, return_token_type_ids=False,
+    return tokenizer([text or "" for text in batch["text"]], truncation=True, max_length=128, return_token_type_ids=False,
                      return_attention_mask=False)
 rows = datasets.Dataset.from_csv(sys.argv[2], cache_dir=sys.argv[3])
 started = time.perf_counter()

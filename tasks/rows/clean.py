@@ -14,7 +14,7 @@ from tasks.rows import duplicates
 from tasks.rows.columns import SOURCES, Clean, Columns, Quarantine, Quarantined, Row, Rows
 from tasks.rows.gathered import Gathered
 from tasks.rows.read import batches, own
-from tasks.rows.split import SPLITS, TEST
+from tasks.rows.split import SPLITS, TEST, Split
 
 __all__ = ["Clean", "Quarantined", "Row", "Rows", "load"]
 
@@ -30,7 +30,7 @@ def load(root: Path, params: Params) -> Clean:
     own_test = gathered.own_test()
     columns = gathered.columns(own_test)
     crossing = duplicates.exact(columns, own_test) + duplicates.groups(columns)
-    near = dict.fromkeys(SPLITS, 0)
+    near: dict[Split, int] = dict.fromkeys(SPLITS, 0)
     if gathered.likeness:
         leaving, near = duplicates.near(columns, gathered.likeness, gathered.taken("signatures"))
         crossing += leaving

@@ -246,12 +246,12 @@ class Rows(Sequence[Row]):
     @property
     def splits(self) -> np.ndarray:
         """(N,) places in `SPLITS`."""
-        return self._columns.splits[self._places]
+        return np.asarray(self._columns.splits[self._places])
 
     @property
     def sizes(self) -> np.ndarray:
         """(N,) in the modality's unit."""
-        return self._columns.sizes[self._places]
+        return np.asarray(self._columns.sizes[self._places])
 
     def per_label(self) -> Counter[str]:
         """Label -> count of rows."""
@@ -275,7 +275,7 @@ class Clean:
     quarantined: Quarantine
     labels: list[str]
     left_out: int
-    near: dict[str, int]
+    near: dict[Split, int]
 
     def of(self, *splits: Split) -> Rows:
         """Rows of these splits, in order."""

@@ -12,7 +12,7 @@ import numpy as np
 from tasks.modalities.contract import Likeness
 from tasks.rows.columns import SOURCES, Columns, same
 from tasks.rows.near import alike
-from tasks.rows.split import SPLITS, TEST, TRAIN
+from tasks.rows.split import SPLITS, TEST, TRAIN, Split
 
 LATER, OWN_TEST = SOURCES.index("feedback"), SOURCES.index("test")
 
@@ -73,7 +73,7 @@ def groups(columns: Columns) -> list[int]:
     return crossing
 
 
-def near(columns: Columns, likeness: Likeness, signatures: np.ndarray) -> tuple[list[int], dict[str, int]]:
+def near(columns: Columns, likeness: Likeness, signatures: np.ndarray) -> tuple[list[int], dict[Split, int]]:
     """Rows that are nearly one of another split; and split -> rows that stay beside a near duplicate of that split.
 
     Args:
@@ -99,7 +99,8 @@ def near(columns: Columns, likeness: Likeness, signatures: np.ndarray) -> tuple[
 
 def _rank(columns: Columns) -> np.ndarray:
     """(N,) of two rows in two splits that of lower rank stays: the one that was there before, else nearer to test."""
-    return ((columns.sources == LATER) * len(SPLITS) + (TEST - columns.splits)).astype(np.uint8)
+    rank = (columns.sources == LATER) * len(SPLITS) + (TEST - columns.splits)
+    return np.asarray(rank, dtype=np.uint8)
 
 
 def _differ(columns: Columns, places: list[int]) -> bool:

@@ -156,10 +156,9 @@ def _group_id(value: Any) -> str:
 
 def _by_time(at: datetime, data: Data) -> Split:
     """Fixed dates, so that a newer row never moves an older one."""
-    for split, since in (("test", data.test_from), ("validation", data.validation_from)):
-        if since and at >= moment(since):
-            return split
-    return "train"
+    if data.test_from and at >= moment(data.test_from):
+        return "test"
+    return "validation" if data.validation_from and at >= moment(data.validation_from) else "train"
 
 
 def _time(value: Any) -> datetime | None:

@@ -25,7 +25,7 @@ def ids_of(keys: np.ndarray) -> list[str]:
 
 def place(identity: str, test_share: float, validation_share: float) -> Split:
     """Split of the row with this id; arguments as of `places`."""
-    return SPLITS[places(keys_of([identity]), test_share, validation_share)[0]]
+    return SPLITS[int(places(keys_of([identity]), test_share, validation_share)[0])]
 
 
 def places(keys: np.ndarray, test_share: float, validation_share: float) -> np.ndarray:
