@@ -104,4 +104,4 @@ def measure(folder: Path, threshold: float) -> None:
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        measure(Path(name), 0.6)
+        measure(Path(name), 0.65)

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from tasks.rows.clean import Clean, Quarantined
+from tasks.rows.columns import kind
 from tasks.rows.split import SPLITS
-
-DIGITS = re.compile(r"\d+")
-# Where a duplicate's first copy stands, and the name of a rare label.
-FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
 def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
@@ -34,11 +30,6 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
         "crossing_splits": clean.rows.in_two_splits(),
         "near_duplicates_within": clean.near,
     }
-
-
-def kind(reason: str) -> str:
-    """A quarantine reason without what is particular to its row."""
-    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
 
 
 def markdown(card: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from tasks import modalities
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows import duplicates
-from tasks.rows.columns import SOURCES, Clean, Columns, Quarantine, Quarantined, Row, Rows
+from tasks.rows.columns import SOURCES, Clean, Columns, Quarantine, Quarantined, Row, Rows, kind
 from tasks.rows.gathered import Gathered
 from tasks.rows.read import batches, own
 from tasks.rows.split import SPLITS, TEST, Split
@@ -103,12 +103,12 @@ def _leave_rare_labels(columns: Columns, minimum: int) -> None:
 def _refuse_unusable(rows: Rows, labels: list[str], quarantine: Quarantine, data: Data) -> None:
     name = Path(data.path).name
     if len(labels) < 2:
-        reasons = Counter(fault.reason for fault in quarantine).most_common(1)
+        reasons = Counter(kind(fault.reason) for fault in quarantine).most_common(1)
         lost = f" ({len(quarantine)} rows quarantined, {reasons[0][1]} of them: {reasons[0][0]})" if reasons else ""
         raise InputError(
             f"{name}: {len(labels)} label{'' if len(labels) == 1 else 's'} left with at least "
-            f"{data.min_rows_per_label} rows, two are needed{lost}: check data.label_column, data.where and "
-            "data.min_rows_per_label."
+            f"{data.min_rows_per_label} rows, two are needed{lost}: check data.label_column, data.where, "
+            "data.near_duplicate_similarity and data.min_rows_per_label."
         )
     if len(labels) > data.max_labels:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import re
 import tempfile
 import weakref
 from collections import Counter
@@ -21,6 +22,9 @@ from tasks.rows.split import SPLITS, Split, ids_of
 Source = Literal["path", "feedback", "test"]
 SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
 BATCH_ROWS = 4096
+DIGITS = re.compile(r"\d+")
+# Where a duplicate's first copy stands, and the name of a rare label.
+FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,11 @@ class Columns:
         kept = np.ones(len(self.numbers), dtype=bool)
         kept[list(self.reasons)] = False
         return np.flatnonzero(kept)
+
+
+def kind(reason: str) -> str:
+    """A quarantine reason without what is particular to its row."""
+    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
 
 
 def same(keys: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.preparation.card import kind, markdown, record, write_quarantine
+from tasks.preparation.card import markdown, record, write_quarantine
 from tasks.rows.clean import Clean, Quarantined
+from tasks.rows.columns import kind
 from tests.factories import clean, row
 
 FAULTS = [
