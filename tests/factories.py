@@ -11,7 +11,8 @@ import yaml
 
 from tasks.modalities.text.source import identity
 from tasks.params import Params
-from tasks.rows.columns import Cells, Clean, Columns, Quarantine, Quarantined, Row, Rows
+from tasks.rows.columns import Cells, Clean, Columns, Quarantine, Rows
+from tasks.rows.row import Quarantined, Row
 from tasks.rows.split import SPLITS, Split, keys_of, place
 
 REPO = Path(__file__).resolve().parents[1]

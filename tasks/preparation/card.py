@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.rows.clean import Clean, Quarantined
-from tasks.rows.columns import kind
+from tasks.rows.row import kind
 from tasks.rows.split import SPLITS
 
 

@@ -11,9 +11,10 @@ from tasks import modalities
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows import duplicates
-from tasks.rows.columns import SOURCES, Clean, Columns, Quarantine, Quarantined, Row, Rows, kind
+from tasks.rows.columns import Clean, Columns, Quarantine, Rows
 from tasks.rows.gathered import Gathered
 from tasks.rows.read import batches, own
+from tasks.rows.row import SOURCES, Quarantined, Row, kind
 from tasks.rows.split import SPLITS, TEST, Split
 
 __all__ = ["Clean", "Quarantined", "Row", "Rows", "load"]

@@ -3,64 +3,22 @@
 from __future__ import annotations
 
 import heapq
-import re
 import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 
 from tasks.artifacts import sha256_text
+from tasks.rows.row import SOURCES, Quarantined, Row
 from tasks.rows.split import SPLITS, Split, ids_of
 
-# In the order that their rows stand in.
-Source = Literal["path", "feedback", "test"]
-SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
 BATCH_ROWS = 4096
-DIGITS = re.compile(r"\d+")
-# Where a duplicate's first copy stands, and the name of a rare label.
-FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One usable row.
-
-    Attributes:
-        id: hash of the example's content.
-        file: name of its source.
-        number: its place there.
-        input: the example, or its path from the project's folder.
-        label: as the source spells it.
-        split: where it belongs.
-        size: of the example, in the modality's unit.
-        source: leaf of `data` that names its source.
-    """
-
-    id: str
-    file: str
-    number: int
-    input: str
-    label: str
-    split: Split
-    size: int
-    source: Source = "path"
-
-
-@dataclass(frozen=True)
-class Quarantined:
-    """One row that is not used, with the reason."""
-
-    file: str
-    number: int
-    reason: str
-    input: str | None
-    label: str | None
 
 
 class Cells:
@@ -137,11 +95,6 @@ class Columns:
         kept = np.ones(len(self.numbers), dtype=bool)
         kept[list(self.reasons)] = False
         return np.flatnonzero(kept)
-
-
-def kind(reason: str) -> str:
-    """A quarantine reason without what is particular to its row."""
-    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
 
 
 def same(keys: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:

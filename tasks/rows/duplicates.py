@@ -10,8 +10,9 @@ from collections import Counter
 import numpy as np
 
 from tasks.modalities.contract import Likeness
-from tasks.rows.columns import SOURCES, Columns, same
+from tasks.rows.columns import Columns, same
 from tasks.rows.near import alike
+from tasks.rows.row import SOURCES
 from tasks.rows.split import SPLITS, TEST, TRAIN, Split
 
 LATER, OWN_TEST = SOURCES.index("feedback"), SOURCES.index("test")
@@ -84,9 +85,9 @@ def near(columns: Columns, likeness: Likeness, signatures: np.ndarray) -> tuple[
     used, rank = columns.used(), _rank(columns)
 
     def examples(places: np.ndarray) -> list[str]:
-        return [cell or "" for cell in columns.cells.take(used[places])]
+        return [cell or "" for cell in columns.cells.take(places)]
 
-    pairs = used[alike(likeness, signatures[used], rank[used], examples)]
+    pairs = alike(likeness, signatures, rank, used, examples)
     crossing: list[int] = []
     # What stays is settled from the lowest rank up.
     for place, other in pairs[np.argsort(rank[pairs[:, 0]], kind="stable")].tolist():

@@ -13,9 +13,10 @@ import numpy as np
 
 from tasks import modalities
 from tasks.params import Data, Params
-from tasks.rows.columns import SOURCES, Cells, Columns, Source
+from tasks.rows.columns import Cells, Columns
 from tasks.rows.inspected import inspect
 from tasks.rows.read import RawRows, label_text
+from tasks.rows.row import SOURCES, Source
 from tasks.rows.split import SPLITS, TEST, TRAIN, VALIDATION, Split, keys_of, places
 from tasks.sections import moment
 
@@ -52,10 +53,9 @@ class Gathered:
         found = inspect(self._modality, [cell for cell in cells if cell], self._root, self._settings)
         seen = [next(found) if cell else None for cell in cells]
         splits, misplaced = _said(source, raw, self._data)
-        reasons = [
-            (one.fault if one else "empty example") or (None if label else "empty label") or lost
-            for one, label, lost in zip(seen, raw.labels, misplaced, strict=True)
-        ]
+        faults = [one.fault if one else "empty example" for one in seen]
+        unlabelled = [None if label else "empty label" for label in raw.labels]
+        reasons = _first(faults, unlabelled, misplaced)
         self._reasons |= {place: reason for place, reason in enumerate(reasons, start=self._count) if reason}
         made = {
             "keys": keys_of(one.id if one else NOBODY for one in seen),
@@ -118,6 +118,11 @@ def _place(taken: dict[str, np.ndarray], groups: np.ndarray | None, own_test: bo
     by_hash[later] = places(keys[later], data.test_share, data.validation_share)
     left = splits <= TRAIN
     splits[left] = by_hash[left]
+
+
+def _first(*checks: list[str | None]) -> list[str | None]:
+    """Of several checks of the same rows, each a reason or None per row, the first reason."""
+    return [next(filter(None, found), None) for found in zip(*checks, strict=True)]
 
 
 def _from_root(path: str, cell: str) -> str:

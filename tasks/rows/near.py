@@ -19,7 +19,11 @@ HALF = np.uint64(32)
 
 
 def alike(
-    likeness: Likeness, signatures: np.ndarray, rank: np.ndarray, examples: Callable[[np.ndarray], list[str]]
+    likeness: Likeness,
+    signatures: np.ndarray,
+    rank: np.ndarray,
+    places: np.ndarray,
+    examples: Callable[[np.ndarray], list[str]],
 ) -> np.ndarray:
     """Pairs of rows that are near duplicates, (P, 2), sorted: first the row of higher or equal rank.
 
@@ -28,13 +32,15 @@ def alike(
     Args:
         likeness: of the modality.
         signatures: (N, B, R) uint8 as `likeness` makes them; B bands (Indyk & Motwani 1998).
-        rank: (N,) uint8 in [0, 255).
+        rank: (N,) uint8.
+        places: (M,) of the rows that are compared, among all N, ascending.
         examples: places of rows, ascending -> their examples.
     """
     likely = np.zeros(0, dtype=np.uint64)
-    for band in range(signatures.shape[1] if len(rank) else 0):
-        for row, other in _in_one_bucket(_keys(signatures[:, band]), rank):
-            new = np.setdiff1d((row.astype(np.uint64) << HALF) | other.astype(np.uint64), likely)
+    for band in range(signatures.shape[1] if len(places) else 0):
+        for row, other in _in_one_bucket(_keys(signatures[places, band]), rank[places]):
+            codes = (places[row].astype(np.uint64) << HALF) | places[other].astype(np.uint64)
+            new = np.setdiff1d(codes, likely)
             likely = np.union1d(likely, new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK])
     pairs = _pairs(likely)
     return pairs[_similarities(likeness, pairs, examples) >= likeness.threshold]

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.preparation.card import markdown, record, write_quarantine
 from tasks.rows.clean import Clean, Quarantined
-from tasks.rows.columns import kind
+from tasks.rows.row import kind
 from tests.factories import clean, row
 
 FAULTS = [

@@ -22,8 +22,10 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 
 
 def found(texts: list[str], rank: list[int], likeness: ShingleLikeness = LIKENESS) -> list[tuple[int, int]]:
-    ranks = np.array(rank, dtype=np.uint8)
-    pairs = alike(likeness, likeness.signatures(texts), ranks, lambda places: [texts[i] for i in places])
+    # A row that is not compared stands before the others.
+    every, ranks = [texts[0] if texts else "", *texts], np.array([0, *rank], dtype=np.uint8)
+    compared = np.arange(1, len(every))
+    pairs = alike(likeness, likeness.signatures(every), ranks, compared, lambda places: [every[i] for i in places]) - 1
     return [(int(a), int(b)) for a, b in pairs]
 
 
