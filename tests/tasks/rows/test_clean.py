@@ -188,3 +188,39 @@ def test_a_split_without_rows_is_refused(tmp_path: Path, split: str, start: int,
     extra = [(text, "ab"[i % 2]) for i, text in enumerate(VALIDATION[2:6])] if split == "train" else []
     del rows[start:stop]
     assert refusal(tmp_path, rows + extra).startswith(f"rows.csv: no row falls into the {split} split: add rows")
+
+
+def test_the_size_of_a_batch_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        *usable(),
+        ("", "a"),
+        (TRAIN[0], "a"),
+        (TEST[0], "b"),
+        ("only words", ""),
+        *[(text, "c") for text in TRAIN[6:]],
+    ]
+    whole = loaded(tmp_path, rows)
+    monkeypatch.setattr("tasks.rows.stream.BATCH_ROWS", 3)
+    monkeypatch.setattr("tasks.rows.columns.BATCH_ROWS", 2)
+    found = loaded(tmp_path, rows)
+    assert ([*found.rows], [*found.quarantined]) == ([*whole.rows], [*whole.quarantined])
+    # The first batches have no row that is kept.
+    with pytest.raises(InputError, match="1 label left"):
+        loaded(tmp_path, rows, where={"label": "c"}, near_duplicate_similarity=0.99)
+
+
+def test_what_is_read_leaves_no_file_behind(tmp_path: Path) -> None:
+    found = loaded(tmp_path, usable())
+    assert len([*found.rows]) == 10 and {path.name for path in tmp_path.iterdir()} == {"rows.csv", "own.csv"}
+
+
+def test_a_label_of_another_kind_in_where_is_found_as_text(tmp_path: Path) -> None:
+    content = "text,label,year,spam\n" + "".join(f"{text},{label},2021,TRUE\n" for text, label in usable())
+    (tmp_path / "typed.csv").write_text(content + "late words,a,2022.0,false\n")
+    changes = {"data__path": "typed.csv", "data__test": None, "data__min_rows_per_label": 2}
+    for where, count in (({"year": 2021}, 10), ({"spam": True}, 10), ({"year": "2021"}, 10), ({"spam": False}, 1)):
+        if count == 1:
+            with pytest.raises(InputError, match=r"[01] labels? left"):
+                load(tmp_path, params(data__where=where, **changes))
+        else:
+            assert len(load(tmp_path, params(data__where=where, **changes)).rows) == count
