@@ -10,6 +10,8 @@ from tasks.modalities.contract import Likeness
 
 # Rows of one rank that a row is compared with in one bucket: where there are more, they are alike among themselves.
 PARTNERS = 4
+# Likely partners after which no more are looked for, so that rows that are all alike take no more memory than others.
+ENOUGH = 8
 # A signature tells a similarity with a standard error of about 0.04: pairs this far below are not looked at again.
 SLACK = 0.15
 PAIRS_AT_ONCE = 1 << 16
@@ -37,11 +39,18 @@ def alike(
         examples: places of rows, ascending -> their examples.
     """
     likely = np.zeros(0, dtype=np.uint64)
+    # Likely partners so far, by whether they are of another rank.
+    partners = np.zeros((2, len(rank)), dtype=np.int32)
     for band in range(signatures.shape[1] if len(places) else 0):
         for row, other in _in_one_bucket(_keys(signatures[places, band]), rank[places]):
-            codes = (places[row].astype(np.uint64) << HALF) | places[other].astype(np.uint64)
+            row, other = places[row], places[other]
+            wanting = partners[(rank[row] != rank[other]).astype(np.int8), row] < ENOUGH
+            codes = (row[wanting].astype(np.uint64) << HALF) | other[wanting].astype(np.uint64)
             new = np.setdiff1d(codes, likely)
-            likely = np.union1d(likely, new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK])
+            new = new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK]
+            row, other = _pairs(new).T
+            np.add.at(partners, ((rank[row] != rank[other]).astype(np.int8), row), 1)
+            likely = np.union1d(likely, new)
     pairs = _pairs(likely)
     return pairs[_similarities(likeness, pairs, examples) >= likeness.threshold]
 

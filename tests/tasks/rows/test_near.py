@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.modalities.text.likeness import ShingleLikeness
-from tasks.rows.near import alike
+from tasks.rows.near import ENOUGH, PARTNERS, alike
 
 LIKENESS = ShingleLikeness(0.6)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -77,3 +77,17 @@ def test_what_shares_a_bucket_and_is_not_alike_is_no_pair() -> None:
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_rows_have_no_pairs(count: int) -> None:
     assert found(sentences(2)[:count], [0] * count) == []
+
+
+def test_rows_that_are_all_alike_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, compared = [f"{sentences(1)[0]} {number}" for number in range(400)], 0
+
+    def counted(self: ShingleLikeness, first: list[str], second: list[str]) -> np.ndarray:
+        nonlocal compared
+        compared += len(first)
+        return np.ones(len(first))
+
+    monkeypatch.setattr(ShingleLikeness, "similarities", counted)
+    pairs = found(texts, [number % 2 for number in range(400)])
+    assert {a for a, b in pairs if a % 2 > b % 2} == {*range(1, 400, 2)}
+    assert compared <= 400 * 2 * (ENOUGH + PARTNERS)
