@@ -100,7 +100,11 @@ class Columns:
 def same(keys: np.ndarray, places: np.ndarray) -> Iterator[np.ndarray]:
     """Of some places those that share their key with others, together and ascending; keys are (N, 2) of all places."""
     order = places[np.lexsort((keys[places, 1], keys[places, 0]))]
-    new = np.flatnonzero((keys[order[1:]] != keys[order[:-1]]).any(axis=1)) + 1
+    differ = np.zeros(max(len(order) - 1, 0), dtype=bool)
+    for half in keys.T:
+        ordered = half[order]
+        differ |= ordered[1:] != ordered[:-1]
+    new = np.flatnonzero(differ) + 1
     starts, ends = np.concatenate([[0], new]), np.concatenate([new, [len(order)]])
     several = ends - starts > 1
     for start, end in zip(starts[several].tolist(), ends[several].tolist(), strict=True):

@@ -15,7 +15,7 @@ ENOUGH = 8
 # A signature tells a similarity with a standard error of about 0.04: pairs this far below are not looked at again.
 SLACK = 0.15
 PAIRS_AT_ONCE = 1 << 16
-# What one sorted number holds beside the key of a band of 5 bytes.
+# A band of 5 bytes and the rank are one sorted number.
 RANK_BITS = np.uint64(8)
 HALF = np.uint64(32)
 
@@ -42,15 +42,16 @@ def alike(
     # Likely partners so far, by whether they are of another rank.
     partners = np.zeros((2, len(rank)), dtype=np.int32)
     for band in range(signatures.shape[1] if len(places) else 0):
-        for row, other in _in_one_bucket(_keys(signatures[places, band]), rank[places]):
+        for row, other in _in_one_bucket(_keys(signatures[places, band], rank[places]), rank[places]):
             row, other = places[row], places[other]
             wanting = partners[(rank[row] != rank[other]).astype(np.int8), row] < ENOUGH
             codes = (row[wanting].astype(np.uint64) << HALF) | other[wanting].astype(np.uint64)
-            new = np.setdiff1d(codes, likely)
+            new = _distinct(codes)
+            new = new[~np.isin(new, likely, assume_unique=True)]
             new = new[_estimate(signatures, _pairs(new)) >= likeness.threshold - SLACK]
             row, other = _pairs(new).T
             np.add.at(partners, ((rank[row] != rank[other]).astype(np.int8), row), 1)
-            likely = np.union1d(likely, new)
+            likely = np.sort(np.concatenate([likely, new]))
     pairs = _pairs(likely)
     return pairs[_similarities(likeness, pairs, examples) >= likeness.threshold]
 
@@ -60,25 +61,36 @@ def _pairs(codes: np.ndarray) -> np.ndarray:
     return np.stack([codes >> HALF, codes & ((np.uint64(1) << HALF) - np.uint64(1))], axis=1).astype(np.int64)
 
 
-def _keys(band: np.ndarray) -> np.ndarray:
-    """(N, R) bytes -> (N,) numbers."""
+def _distinct(codes: np.ndarray) -> np.ndarray:
+    """Sorted, each once; `np.unique` hashes, which takes ever longer for numbers that differ in few bits."""
+    ordered = np.sort(codes)
+    kept = np.ones(len(ordered), dtype=bool)
+    kept[1:] = ordered[1:] != ordered[:-1]
+    return np.asarray(ordered[kept])
+
+
+def _keys(band: np.ndarray, rank: np.ndarray) -> np.ndarray:
+    """(N, R) bytes -> (N,) numbers, the rank in the last byte."""
     keys = np.zeros(len(band), dtype=np.uint64)
-    for place in range(band.shape[1]):
-        keys = (keys << np.uint64(8)) | band[:, place]
+    for byte in (*band.T, rank):
+        keys <<= RANK_BITS
+        keys |= byte
     return keys
 
 
 def _in_one_bucket(keys: np.ndarray, rank: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Places of rows and of their partners, of the same key.
+    """Places of rows and of their partners, of the same key but for the rank.
 
     Each row comes with up to `PARTNERS` of each lower rank, and with the one before it of its own.
     """
-    order = np.argsort((keys << RANK_BITS) | rank, kind="stable")
-    new = np.concatenate([[True], keys[order[1:]] != keys[order[:-1]]])
-    bucket = np.cumsum(new) - 1
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    keys >>= RANK_BITS
     # Rows that are alone in their bucket are most of all rows.
-    shared = np.bincount(bucket)[bucket] > 1
-    order, bucket = order[shared], bucket[shared]
+    same = np.zeros(len(keys) + 1, dtype=bool)
+    same[1:-1] = keys[1:] == keys[:-1]
+    shared = same[1:] | same[:-1]
+    order, bucket = order[shared], keys[shared]
     ranks = rank[order]
     for target in np.unique(ranks):
         partners, of = order[ranks == target], bucket[ranks == target]
@@ -108,8 +120,8 @@ def _similarities(likeness: Likeness, pairs: np.ndarray, examples: Callable[[np.
     found = [np.zeros(0)]
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
         part = pairs[start : start + PAIRS_AT_ONCE]
-        places, inverse = np.unique(part, return_inverse=True)
+        places = _distinct(part.ravel())
         texts = examples(places)
-        first, second = inverse.reshape(-1, 2).T
+        first, second = np.searchsorted(places, part).T
         found.append(likeness.similarities([texts[i] for i in first], [texts[i] for i in second]))
     return np.concatenate(found)

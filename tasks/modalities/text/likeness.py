@@ -100,7 +100,15 @@ def _jaccard(first: Sequence[str], second: Sequence[str]) -> np.ndarray:
         for hashes, rows in (_shingles(first), _shingles(second))
     ]
     one, other, both = (
-        np.bincount((np.unique(part) >> np.uint64(HASH_BITS)).astype(np.int64), minlength=len(first))
+        np.bincount((_distinct(part) >> np.uint64(HASH_BITS)).astype(np.int64), minlength=len(first))
         for part in (*keys, np.concatenate(keys))
     )
     return (one + other - both) / np.maximum(both, 1)
+
+
+def _distinct(keys: np.ndarray) -> np.ndarray:
+    """Each once; `np.unique` hashes, which takes ever longer for numbers that differ in few bits."""
+    keys = np.sort(keys)
+    kept = np.ones(len(keys), dtype=bool)
+    kept[1:] = keys[1:] != keys[:-1]
+    return np.asarray(keys[kept])
