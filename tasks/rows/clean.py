@@ -35,7 +35,7 @@ def load(root: Path, params: Params) -> Clean:
     if gathered.likeness:
         leaving, near = duplicates.near(columns, gathered.likeness, gathered.taken("signatures"))
         crossing += leaving
-    if crossing and params.data.leaks == "refuse":
+    if params.data.leaks == "refuse" and crossing:
         _refuse(columns, crossing)
     _leave_rare_labels(columns, params.data.min_rows_per_label)
     rows, quarantine = Rows(columns, columns.used()), Quarantine(columns)

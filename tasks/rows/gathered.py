@@ -93,7 +93,7 @@ class Gathered:
 
     def own_test(self) -> bool:
         """Whether the source itself, by a column or in a file of its own, says which of its rows are test rows."""
-        return self._data.time_column is not None or any((part == TEST).any() for part in self._parts["splits"])
+        return self._data.test_from is not None or any((part == TEST).any() for part in self._parts["splits"])
 
     def taken(self, name: str) -> np.ndarray:
         """One column of all rows, (N, ...), which is not kept here any longer: of the largest there is but one."""
@@ -112,7 +112,8 @@ def _place(taken: dict[str, np.ndarray], groups: np.ndarray | None, own_test: bo
     keys, splits, later = taken["keys"], taken["splits"], taken["sources"] == SOURCES.index("feedback")
     if groups is not None:
         keys = np.where(groups.any(axis=1, keepdims=True), groups, keys)
-    validation_share = 0.0 if (splits == VALIDATION).any() or data.validation_from else data.validation_share
+    own_validation = data.validation_from or (splits == VALIDATION).any()
+    validation_share = 0.0 if own_validation else data.validation_share
     by_hash = places(keys, 0 if own_test else data.test_share, validation_share)
     # Even beside a test set of the source's own: nothing else could judge what came later.
     by_hash[later] = places(keys[later], data.test_share, data.validation_share)

@@ -133,9 +133,9 @@ def unreadable(path: Path, message: str) -> str:
         return f"{path.name} is not UTF-8: convert it, for instance with iconv."
     # pyarrow goes on to quote the row it stumbled over; what users wrote belongs in no log.
     told = re.match(r"[A-Za-z ]*", message)
-    where = re.search(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
+    where = re.findall(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
     assert told is not None
-    reason = ", ".join([told[0].strip(), *([where[0]] if where else [])])
+    reason = ", ".join([told[0].strip(), *where])
     return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({reason}): correct the file."
 
 
