@@ -20,6 +20,7 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.one_pass
 	$(BIN)/python -m benchmarks.encoding
+	$(BIN)/python -m benchmarks.preparation
 	$(BIN)/python -m benchmarks.serving_images
 	$(BIN)/python -m benchmarks.prediction_log
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench

@@ -38,23 +38,24 @@ def _batches(stream: Iterable[Any], size: Callable[[Any], int]) -> Iterator[list
         yield batch
 
 
-def write(path: Path, encoded: Iterable[Arrays], columns: Mapping[str, pa.Array] | None = None) -> None:
+def write(
+    path: Path, encoded: Iterable[Arrays], columns: Callable[[int, int], Mapping[str, pa.Array]] | None = None
+) -> None:
     """Write an Arrow IPC stream, the form `datasets.Dataset.from_file` opens.
 
     Args:
         path: of the file.
         encoded: one dict of 1-D arrays per row, at least one, all with the same names and types.
-        columns: name -> one value per row, written beside them.
+        columns: first row and the one behind the last -> name -> one value for each of them, written beside them.
     """
     import pyarrow as pa
 
-    columns = columns or {}
     start = 0
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = None
     with pa.OSFile(str(path), "wb") as sink:
         for rows in _batches(encoded, lambda row: sum(array.nbytes for array in row.values())):
-            arrays = {name: values.slice(start, len(rows)) for name, values in columns.items()}
+            arrays = dict(columns(start, start + len(rows))) if columns else {}
             arrays |= {f"{PREFIX}{name}": _list_array([row[name] for row in rows]) for name in sorted(rows[0])}
             batch = pa.RecordBatch.from_pydict(arrays)
             writer = writer or pa.ipc.new_stream(sink, batch.schema)

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from tasks import modalities
 from tasks.errors import InputError
+from tasks.rows.settings import Data, Rule
 from tasks.sections import (
     Adaptation,
     Candidate,
-    Data,
     Deployment,
     FrozenScope,
     Limits,
@@ -23,7 +23,6 @@ from tasks.sections import (
     Project,
     Receipt,
     Resources,
-    Rule,
     Selection,
     Training,
 )

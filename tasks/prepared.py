@@ -60,14 +60,18 @@ class Prepared:
 def save(folder: Path, rows: Sequence[Row], encoded: Iterable[Arrays], labels: Sequence[str]) -> None:
     """Write `rows.arrow`, row by row as they come encoded, and `labels.json`."""
     place = {label: k for k, label in enumerate(labels)}
-    columns = {
-        "id": pa.array([row.id for row in rows]),
-        "split": pa.array([row.split for row in rows]),
-        "input": pa.array([row.input for row in rows]),
-        "label": pa.array([place[row.label] for row in rows], type=pa.int32()),
-        "file": pa.array([row.file for row in rows]),
-        "number": pa.array([row.number for row in rows], type=pa.int64()),
-    }
+
+    def columns(start: int, stop: int) -> dict[str, pa.Array]:
+        part = list(rows[start:stop])
+        return {
+            "id": pa.array([row.id for row in part]),
+            "split": pa.array([row.split for row in part]),
+            "input": pa.array([row.input for row in part]),
+            "label": pa.array([place[row.label] for row in part], type=pa.int32()),
+            "file": pa.array([row.file for row in part]),
+            "number": pa.array([row.number for row in part], type=pa.int64()),
+        }
+
     encoded_rows.write(folder / ROWS, encoded, columns)
     write_json(folder / LABELS, list(labels))
 

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from tasks.modalities.text.source import identity
 from tasks.params import Params
-from tasks.rows.clean import Clean, Quarantined, Row
-from tasks.rows.split import Split, place
+from tasks.rows.columns import Cells, Clean, Columns, Quarantine, Rows
+from tasks.rows.row import Quarantined, Row
+from tasks.rows.split import SPLITS, Split, keys_of, place
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -20,6 +22,8 @@ def tree(**changes: Any) -> dict[str, Any]:
     """The repo's params.yaml as a tree; a change names its leaf with __ for the dots."""
     made: dict[str, Any] = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
     made["data"]["max_quarantined_share"] = 1.0  # a handful of rows, made to break, loses most of them
+    # Texts of tests are cut from one pattern.
+    made["data"]["near_duplicate_similarity"] = None
     for path, value in changes.items():
         *folders, leaf = path.split("__")
         branch = made
@@ -51,4 +55,23 @@ def row(text: str, label: str, split: Split, number: int = 1, file: str = "rows.
 
 def clean(rows: list[Row], quarantined: list[Quarantined] | None = None, left_out: int = 0) -> Clean:
     """A validated data set of these rows."""
-    return Clean(rows, quarantined or [], sorted({r.label for r in rows}), left_out)
+    lost, cells = quarantined or [], Cells()
+    every: list[Row | Quarantined] = [*rows, *lost]
+    files = sorted({one.file for one in every})
+    names = sorted({one.label for one in every if one.label is not None})
+    cells.append([one.input for one in every])
+    columns = Columns(
+        cells=cells,
+        keys=keys_of([*(row.id for row in rows), *(identity(fault.input or "") for fault in lost)]),
+        sources=np.array([files.index(one.file) for one in every], dtype=np.int8),
+        numbers=np.array([one.number for one in every], dtype=np.int32),
+        labels=np.array([-1 if one.label is None else names.index(one.label) for one in every], dtype=np.int32),
+        splits=np.array([*(SPLITS.index(row.split) for row in rows), *(-1 for _ in lost)], dtype=np.int8),
+        sizes=np.array([*(row.size for row in rows), *(0 for _ in lost)], dtype=np.int32),
+        groups=None,
+        names=names,
+        files=files,
+        reasons={len(rows) + i: fault.reason for i, fault in enumerate(lost)},
+    )
+    labels = sorted({row.label for row in rows})
+    return Clean(Rows(columns, columns.used()), Quarantine(columns), labels, left_out, dict.fromkeys(SPLITS, 0))

@@ -35,6 +35,23 @@ class Inspected:
     fault: str | None
 
 
+class Likeness(Protocol):
+    """How alike two examples are.
+
+    Attributes:
+        threshold: similarity from which two examples are near duplicates, in (0, 1].
+    """
+
+    threshold: float
+
+    def signatures(self, cells: Sequence[str]) -> np.ndarray:
+        """(N, B, R) uint8: examples that are alike have one of B bands in common; the share of equal bytes is about
+        their similarity."""
+
+    def similarities(self, first: Sequence[str], second: Sequence[str]) -> np.ndarray:
+        """Similarity of each pair, (N,) in [0, 1]."""
+
+
 class Source(Protocol):
     """A modality's module `source`: examples where the user keeps them. No torch.
 
@@ -58,6 +75,9 @@ class Source(Protocol):
             root: the project's folder.
             settings: the modality's section of `preparation`.
         """
+
+    def likeness(self, threshold: float) -> Likeness | None:
+        """What tells near duplicates from this similarity on, in (0, 1]; None if nothing does."""
 
     def read(self, cell: str, root: Path) -> Example:
         """The example of a cell that `inspect` found no fault with."""

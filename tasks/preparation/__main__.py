@@ -16,7 +16,7 @@ from tasks.params import Candidate
 from tasks.preparation import card
 from tasks.prepared import FOLDER, MODEL
 from tasks.rows.clean import load
-from tasks.rows.quarantine import quarantine_csv
+from tasks.rows.quarantine import write_quarantine
 from tasks.stage import Stage, run
 from tasks.weights import resolve, snapshot_files
 
@@ -30,7 +30,7 @@ def main(stage: Stage) -> None:
     source = modalities.part(modality, "source")
     encoder = modalities.part(modality, "encode").from_model(model, params.examples)
     clean = load(stage.root, params)
-    examples = (source.read(row.input, stage.root) for row in clean.rows)
+    examples = (source.read(cell, stage.root) for cell in clean.rows.inputs())
     _warm_pass(modalities.part(modality, "backbone").load(model), encoder, source.read(clean.rows[0].input, stage.root))
     stage.readings["environment"] = found = environment.readings(stage.root)
     stage.say(
@@ -46,7 +46,7 @@ def main(stage: Stage) -> None:
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)
     write_text(stage.out("data/preparation/card.md"), card.markdown(record))
-    write_text(stage.out("data/preparation/quarantine.csv"), quarantine_csv(clean.quarantined))
+    write_quarantine(stage.out("data/preparation/quarantine.csv"), clean.quarantined)
     _snapshot(model, stage.out(str(FOLDER / MODEL)))
     stage.say(f"{len(clean.rows)} rows encoded, {len(clean.quarantined)} quarantined.")
 

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from tasks.rows.clean import Clean
-from tasks.rows.quarantine import kind
+from tasks.rows.row import kind
 from tasks.rows.split import SPLITS
 
 
@@ -17,23 +17,16 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
         clean: rows after validation.
         source: data.path and data.test -> sha256 of the file that each names.
     """
-    per_split = {split: Counter(row.label for row in clean.of(split)) for split in SPLITS}
+    per_split = {split: clean.of(split).per_label() for split in SPLITS}
     return {
         "source": source,
         "rows": {split: len(clean.of(split)) for split in SPLITS},
         "rows_per_label": {label: {split: per_split[split][label] for split in SPLITS} for label in clean.labels},
         "left_out_by_where": clean.left_out,
         "quarantined": dict(sorted(Counter(kind(fault.reason) for fault in clean.quarantined).items())),
-        "crossing_splits": crossing(clean),
+        "crossing_splits": clean.rows.in_two_splits(),
+        "near_duplicates_within": clean.near,
     }
-
-
-def crossing(clean: Clean) -> int:
-    """Rows whose normalised content stands in two splits; the proof that the split is clean is 0."""
-    places: dict[str, set[str]] = {}
-    for row in clean.rows:
-        places.setdefault(row.id, set()).add(row.split)
-    return sum(len(splits) > 1 for splits in places.values())
 
 
 def markdown(card: dict[str, Any]) -> str:
@@ -41,7 +34,9 @@ def markdown(card: dict[str, Any]) -> str:
     lines = ["# Data card", "", "| split | rows |", "|---|---|"]
     lines += [f"| {split} | {count} |" for split, count in card["rows"].items()]
     lines += ["", f"Rows not kept by `data.where`: {card['left_out_by_where']}."]
-    lines += [f"Contents that stand in two splits: {card['crossing_splits']}.", "", "## Quarantined", ""]
+    lines += [f"Contents that stand in two splits: {card['crossing_splits']}."]
+    near = ", ".join(f"{count} in {split}" for split, count in card["near_duplicates_within"].items())
+    lines += [f"Near duplicates of another row of their own split, which stay: {near}.", "", "## Quarantined", ""]
     lines += [f"- {count}: {reason}" for reason, count in card["quarantined"].items()] or ["Nothing."]
     lines += ["", "## Rows per label", "", "| label | train | validation | test |", "|---|---|---|---|"]
     for label, counts in card["rows_per_label"].items():

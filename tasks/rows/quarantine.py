@@ -1,45 +1,31 @@
-"""Rows that are not used: by kind of reason, as a table, and how many of them are too many."""
+"""Rows that are not used: as a table, and how many of them are too many."""
 
 from __future__ import annotations
 
 import csv
-import io
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from tasks.artifacts import write_text
 from tasks.errors import InputError
-
-if TYPE_CHECKING:
-    from tasks.rows.clean import Quarantined
+from tasks.rows.row import Quarantined, kind
 
 # Where they lie after a refusal, which leaves the outputs of the last good run.
 REFUSED = Path(".graft/quarantine.csv")
 NAMED_REASONS = 3
-DIGITS = re.compile(r"\d+")
-# Where a duplicate's first copy stands, and the name of a rare label.
-FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
-def kind(reason: str) -> str:
-    """A quarantine reason without what is particular to its row."""
-    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
+def write_quarantine(path: Path, quarantined: Iterable[Quarantined]) -> None:
+    """Every quarantined row with its place, reason and content, as they come."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["file", "row", "reason", "input", "label"])
+        for fault in quarantined:
+            writer.writerow([fault.file, fault.number, fault.reason, fault.input, fault.label])
 
 
-def quarantine_csv(quarantined: Sequence[Quarantined]) -> str:
-    """Every quarantined row with its place, reason and content, in the order of the source."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["file", "row", "reason", "input", "label"])
-    for fault in sorted(quarantined, key=lambda fault: (fault.file, fault.number)):
-        writer.writerow([fault.file, fault.number, fault.reason, fault.input, fault.label])
-    return buffer.getvalue()
-
-
-def refuse_too_many(quarantined: Sequence[Quarantined], rows: int, limit: float, name: str, root: Path) -> None:
+def refuse_too_many(quarantined: Collection[Quarantined], rows: int, limit: float, name: str, root: Path) -> None:
     """Refuse a source most of which would be left out; what is quarantined is written where the error says.
 
     Args:
@@ -55,7 +41,7 @@ def refuse_too_many(quarantined: Sequence[Quarantined], rows: int, limit: float,
     total = rows + len(quarantined)
     if len(quarantined) <= limit * total:
         return
-    write_text(root / REFUSED, quarantine_csv(quarantined))
+    write_quarantine(root / REFUSED, quarantined)
     common = Counter(kind(fault.reason) for fault in quarantined).most_common(NAMED_REASONS)
     reasons = "; ".join(f"{count} of them: {reason}" for reason, count in common)
     raise InputError(

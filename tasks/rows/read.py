@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows import rules
-from tasks.rows.folder import Listing, read_folder
+from tasks.rows.folder import SPLIT_NAMES, Listing, read_folder
+from tasks.rows.rules import Inspection
 from tasks.rows.split import Split
+from tasks.rows.stream import REMEDY, stream
 from tasks.rows.table import check_columns, read_table, unreadable
 
 SAMPLE_ROWS = 200
@@ -30,6 +31,7 @@ class RawRows:
         splits: where the source itself places each row; None where it does not say.
         faults: which rule of `data.rules` each row breaks; None where it keeps all.
         left_out: rows that `data.where` did not keep.
+        table: the columns of these rows as they were read, those that `columns` names at least.
     """
 
     numbers: list[int]
@@ -38,16 +40,45 @@ class RawRows:
     splits: list[Split | None]
     faults: list[str | None]
     left_out: int
+    table: pa.Table = field(default=None, compare=False)
+
+
+def own(data: Data) -> Data:
+    """How to read what Graft itself wrote: example and label alone, of which every row is kept."""
+    rules = {column: rule for column, rule in data.rules.items() if column in (data.input_column, data.label_column)}
+    nothing = dict.fromkeys(("group_column", "split_column", "time_column"))
+    return data.model_copy(update={"where": {}, "rules": rules, **nothing})
 
 
 def read_own(path: Path, data: Data) -> RawRows:
-    """Read what Graft itself wrote, example and label alone, of which every row is kept; errors as of `read`."""
-    own = {column: rule for column, rule in data.rules.items() if column in (data.input_column, data.label_column)}
-    return read(path, data.model_copy(update={"where": {}, "rules": own}), checked=True)
+    """Read what Graft itself wrote; errors as of `read`."""
+    return read(path, own(data), checked=True)
 
 
 def read(path: Path, data: Data, checked: bool = False) -> RawRows:
-    """Read one source as `data` describes it.
+    """Read one source whole; arguments and errors as of `batches`."""
+    parts = list(batches(path, data, checked))
+    tables = [part.table for part in parts]
+    return RawRows(
+        numbers=[number for part in parts for number in part.numbers],
+        inputs=[cell for part in parts for cell in part.inputs],
+        labels=[label for part in parts for label in part.labels],
+        splits=[split for part in parts for split in part.splits],
+        faults=[fault for part in parts for fault in part.faults],
+        left_out=sum(part.left_out for part in parts),
+        table=pa.concat_tables(tables, promote_options="permissive"),
+    )
+
+
+def columns(data: Data) -> list[str]:
+    """Columns that a source must have."""
+    placing = (data.group_column, data.split_column, data.time_column)
+    named = (data.input_column, data.label_column, *placing, *sorted(data.where), *data.rules)
+    return [*dict.fromkeys(name for name in named if name)]
+
+
+def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
+    """Read one source as `data` describes it, a batch in memory at a time; a folder comes as one batch.
 
     Args:
         path: of the file or folder.
@@ -56,28 +87,56 @@ def read(path: Path, data: Data, checked: bool = False) -> RawRows:
 
     Raises:
         InputError: no such file or folder, unknown ending, not UTF-8, broken or empty file, missing column, too many
-            rows, an example column that holds no text, nothing left by `data.where`.
+            rows, an example column that holds no text, nothing left by `data.where`, a column with more gaps than its
+            rule allows; some of it only at the end.
     """
-    text_wanted = [column for column, wanted in sorted(data.where.items()) if isinstance(wanted, str)]
-    text_wanted += [column for column, rule in data.rules.items() if rule.type == "string" and column not in data.where]
-    listed = read_source(path, data.max_rows, (data.input_column, data.label_column, *text_wanted))
-    table = listed.table
-    columns = dict.fromkeys((data.input_column, data.label_column, *sorted(data.where), *data.rules))
-    leaves = "data.input_column, data.label_column, data.where or data.rules"
-    check_columns(path.name, table, columns, f"set {leaves} to one of these")
-    numbers = pa.array(range(1, table.num_rows + 1))
-    kept = _where(table, data.where)
-    chosen = table.filter(kept)
-    if chosen.num_rows == 0:
-        raise InputError(f"data.where {data.where} keeps none of the {table.num_rows} rows of {path.name}: change it.")
-    return RawRows(
-        numbers=numbers.filter(kept).to_pylist(),
-        inputs=_examples(_valid(chosen, data.input_column, path), path, data.input_column, checked),
-        labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
-        splits=[split for split, keep in zip(listed.splits, kept.to_pylist(), strict=True) if keep],
-        faults=rules.inspect(path.name, chosen, data.rules),
-        left_out=table.num_rows - chosen.num_rows,
-    )
+    seen = kept = 0
+    inspection = Inspection(path.name, data.rules)
+    sample: list[str] | None = None if checked else []
+    for listed in _listed(path, data):
+        table = listed.table
+        keep = _where(table, data.where)
+        chosen = table.filter(keep)
+        inputs = _texts(_valid(chosen, data.input_column, path), path, data.input_column)
+        if sample is not None and len(sample) < SAMPLE_ROWS:
+            sample += [cell for cell in inputs if cell and cell.strip()]
+            if len(sample) >= SAMPLE_ROWS:
+                _refuse_numbers(sample, path, data.input_column)
+        yield RawRows(
+            numbers=pa.array(range(seen + 1, seen + table.num_rows + 1)).filter(keep).to_pylist(),
+            inputs=inputs,
+            labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
+            splits=_splits(chosen, listed.splits, keep, data.split_column),
+            faults=inspection.reasons(chosen),
+            left_out=table.num_rows - chosen.num_rows,
+            table=chosen,
+        )
+        seen, kept = seen + table.num_rows, kept + chosen.num_rows
+    _refuse_numbers(sample or [], path, data.input_column)
+    if kept == 0:
+        raise InputError(f"data.where {data.where} keeps none of the {seen} rows of {path.name}: change it.")
+    inspection.refuse_gaps()
+
+
+def _listed(path: Path, data: Data) -> Iterator[Listing]:
+    wanted = columns(data)
+    numeric = {name for name, value in data.where.items() if not isinstance(value, str)}
+    numeric |= {name for name, rule in data.rules.items() if rule.type != "string"}
+    numeric -= {data.input_column, data.label_column}
+    text_columns = [name for name in wanted if name not in numeric]
+    if not path.is_dir():
+        for table in stream(path, data.max_rows, wanted, text_columns):
+            yield Listing(table, [None] * table.num_rows)
+        return
+    listed = read_folder(path, data.max_rows, text_columns)
+    check_columns(path.name, listed.table, wanted, REMEDY)
+    yield listed
+
+
+def _splits(chosen: pa.Table, listed: Sequence[Split | None], keep: pa.Array, column: str | None) -> list[Split | None]:
+    if column is None:
+        return [split for split, kept in zip(listed, keep.to_pylist(), strict=True) if kept]
+    return [SPLIT_NAMES.get((label_text(value) or "").lower()) for value in chosen.column(column).to_pylist()]
 
 
 def read_source(path: Path, max_rows: int, text_columns: Sequence[str] | None = (), labelled: bool = True) -> Listing:
@@ -95,8 +154,12 @@ def _where(table: pa.Table, where: dict[str, str | int | float | bool]) -> pa.Ar
 
 
 def _is(value: object, wanted: str | int | float | bool) -> bool:
-    """The label column is read as text, whatever `wanted` is."""
-    return value == wanted or (isinstance(value, str) and value == label_text(wanted))
+    """The columns of a CSV are read as text, and so is every label column, whatever `wanted` is."""
+    if value == wanted or not isinstance(value, str):
+        return value == wanted
+    if isinstance(wanted, bool):
+        return value.lower() in (label_text(wanted), str(int(wanted)))
+    return value == label_text(wanted) or (not isinstance(wanted, str) and _is_number(value) and float(value) == wanted)
 
 
 def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
@@ -111,15 +174,19 @@ def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
     return column
 
 
-def _examples(column: pa.ChunkedArray, path: Path, name: str, checked: bool) -> list[str | None]:
+def _texts(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None]:
     kind = column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        if column.null_count == len(column):
+            return [None] * len(column)
         raise InputError(f"Column {name!r} of {path.name} holds {kind}, not text: set data.input_column to the text.")
     values: list[str | None] = column.to_pylist()
-    filled = [value for value in values if value and value.strip()]
-    if filled and not checked and all(_is_number(value) for value in filled[:SAMPLE_ROWS]):
-        raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
     return values
+
+
+def _refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
+    if sample and all(_is_number(value) for value in sample[:SAMPLE_ROWS]):
+        raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
 
 
 def label_text(value: object) -> str | None:

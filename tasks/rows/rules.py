@@ -21,16 +21,6 @@ NO_VALUE = {
 }  # fmt: skip
 
 
-def reasons(batch: Batch, rules: Mapping[str, Rule]) -> list[str | None]:
-    """Why each row of a batch breaks a rule that rows can break; None for a row that keeps all of them.
-
-    Args:
-        batch: has every column that a rule names.
-        rules: column -> what its values must be.
-    """
-    return Inspection("The batch", rules).reasons(batch)
-
-
 class Inspection:
     """The rules on all batches of one source.
 
@@ -114,14 +104,6 @@ class Inspection:
         new = seen.take(places, mode="clip") != values if len(seen) else np.ones(len(values), bool)
         self._seen[column] = np.insert(seen, places[new], values[new])
         return np.delete(rows, first[new])
-
-
-def inspect(name: str, table: pa.Table, rules: Mapping[str, Rule]) -> list[str | None]:
-    """Rules on a source that is read at once: `Inspection.reasons` of it, after `Inspection.refuse_gaps`."""
-    inspection = Inspection(name, rules)
-    found = inspection.reasons(table)
-    inspection.refuse_gaps()
-    return found
 
 
 def _broken(texts: Mapping[str, pd.Series[str]], rules: Mapping[str, Rule], schema: Any) -> list[tuple[int, str]]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -42,12 +44,17 @@ def _csv(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
 
 
 def _jsonl(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
-    options = pa.json.ReadOptions(block_size=_block_bytes(path))
+    return parse_jsonl(lambda: path, _block_bytes(path), text_columns)
+
+
+def parse_jsonl(source: Callable[[], Any], size: int, text_columns: Sequence[str] | None) -> pa.Table:
+    """Objects of whole lines, `size` bytes at most, from what `source` opens anew each time."""
+    options = pa.json.ReadOptions(block_size=size)
     schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns or ())])
     try:
-        table = pa.json.read_json(path, options, pa.json.ParseOptions(explicit_schema=schema))
+        table = pa.json.read_json(source(), options, pa.json.ParseOptions(explicit_schema=schema))
     except pa.ArrowInvalid:  # numbers or booleans stand there; without the schema, text that looks like a date changes
-        return pa.json.read_json(path, options)
+        return pa.json.read_json(source(), options)
     # A column that the schema names and the file has not comes out empty.
     return table.drop_columns([name for name in schema.names if table.column(name).null_count == table.num_rows])
 
@@ -79,30 +86,45 @@ def read_table(path: Path, max_rows: int, text_columns: Sequence[str] | None = (
     Raises:
         InputError: no such file, unknown ending, not UTF-8, broken or empty file, too many rows.
     """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
-    if not path.is_file():
-        raise InputError(f"There is no file {path}: put it there or correct the path.")
+    refuse_unlikely(path)
     size = path.stat().st_size
-    if size == 0:
-        raise InputError(f"{path.name} is empty: it needs a header and rows.")
     if size > MAX_FILE_BYTES:
         raise InputError(f"{path.name} has {size / 1e9:.1f} GB, over the 2.1 that are read at once: sample it.")
-    try:
-        with path.open("rb") as file:
-            if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
-                raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
-        table = reader(path, text_columns)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InputError(unreadable(path, str(error))) from None
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read ({error.strerror or error}): check the file.") from None
+    with told(path):
+        table = READERS[path.suffix.lower()](path, text_columns)
     if table.num_rows == 0:
         raise InputError(f"{path.name} has a header but no rows: put the data in.")
     if table.num_rows > max_rows:
         raise InputError(f"{path.name} has {table.num_rows} rows, over data.max_rows {max_rows}: raise it or sample.")
     return table
+
+
+def refuse_unlikely(path: Path) -> None:
+    """Refuse what is no file of rows at first sight.
+
+    Raises:
+        InputError: no such file, unknown ending, empty file, UTF-16.
+    """
+    if path.suffix.lower() not in READERS:
+        raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}: put it there or correct the path.")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path.name} is empty: it needs a header and rows.")
+    with told(path), path.open("rb") as file:
+        if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
+            raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What a reader raises, as an InputError."""
+    try:
+        yield
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise InputError(unreadable(path, str(error))) from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read ({error.strerror or error}): check the file.") from None
 
 
 def unreadable(path: Path, message: str) -> str:
@@ -111,9 +133,9 @@ def unreadable(path: Path, message: str) -> str:
         return f"{path.name} is not UTF-8: convert it, for instance with iconv."
     # pyarrow goes on to quote the row it stumbled over; what users wrote belongs in no log.
     told = re.match(r"[A-Za-z ]*", message)
-    where = re.search(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
+    where = re.findall(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
     assert told is not None
-    reason = ", ".join([told[0].strip(), *([where[0]] if where else [])])
+    reason = ", ".join([told[0].strip(), *where])
     return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({reason}): correct the file."
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ import numpy as np
 
 from tasks import device, features, fingerprint, modalities
 from tasks import encoded as encoded_rows
-from tasks.artifacts import read_table, sha256_text, write_json, write_text
+from tasks.artifacts import read_table, write_json, write_text
 from tasks.network import tensors
 from tasks.params import Candidate
-from tasks.rows.clean import Clean, Row, load
+from tasks.rows.clean import Clean, Rows, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
 from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift, transferability
@@ -27,7 +26,7 @@ def main(stage: Stage) -> None:
     params = stage.params
     refuse_other_problem(stage.root, params)
     clean = load(stage.root, params)
-    rows = _sample(clean.of("train", "validation"), params.selection.max_rows, params.project.seed)
+    rows = clean.of("train", "validation").sample(params.selection.max_rows, params.project.seed)
     classes = np.array([clean.labels.index(row.label) for row in rows])
     scored: list[choice.Scored] = []
     out: list[limits.Out] = []
@@ -54,8 +53,8 @@ def main(stage: Stage) -> None:
     ]
     words += [chosen["scopes"][chosen["scope"]]["reason"], choice.picks_in_words(scored)]
     if params.data.test is not None:
-        own = [row for row in clean.of("test") if row.source == "test"]
-        sides = (_sample(side, shift.ROWS, params.project.seed) for side in (rows, own))
+        own = clean.of("test").from_source("test")
+        sides = (side.sample(shift.ROWS, params.project.seed) for side in (rows, own))
         record["shift"] = shift.measure(stage, chosen, *sides)
         words.append(distance.in_words(record["shift"]))
     write_json(stage.out("data/selection/analysis.json"), record)
@@ -66,19 +65,19 @@ def main(stage: Stage) -> None:
         stage.say(word)
 
 
-def _contents(stage: Stage, rows: Sequence[Row]) -> dict[str, Any]:
+def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:
     data = stage.params.data
     texts = not modalities.part(stage.params.project.modality, "source").FILES
     table = head(stage.root / data.path, (data.input_column, data.label_column))
     named = [data.input_column, data.label_column, *data.where]
     return {
-        "scripts": contents.scripts(row.input for row in rows) if texts else None,
+        "scripts": contents.scripts(rows.inputs()) if texts else None,
         "columns": contents.columns(table, named, data.label_column) if table else None,
     }
 
 
 def _score(
-    stage: Stage, candidate: Candidate, folder: Path, rows: list[Row], classes: np.ndarray, clean: Clean
+    stage: Stage, candidate: Candidate, folder: Path, rows: Rows, classes: np.ndarray, clean: Clean
 ) -> tuple[list[choice.Scored], list[limits.Out], analysis.Encoding]:
     params = stage.params
     modality, settings = params.project.modality, params.selection
@@ -119,14 +118,6 @@ def _score(
         measured["off_typical"] = probe.off_typical(depth / backbone.depth, typical_depth, len(rows))
         scored.append(choice.Scored(candidate.source, candidate.revision, depth, backbone.depth, pool, **measured))
     return scored, beyond, seen
-
-
-def _sample(rows: list[Row], most: int, seed: int) -> list[Row]:
-    """At most `most` rows; which ones depends on their content and the seed alone."""
-    if len(rows) <= most:
-        return rows
-    kept = {row.id for row in sorted(rows, key=lambda row: sha256_text(f"{seed}{row.id}"))[:most]}
-    return [row for row in rows if row.id in kept]
 
 
 if __name__ == "__main__":

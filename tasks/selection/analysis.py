@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +35,17 @@ def analyse(clean: Clean, unit: str, encodings: dict[str, Encoding]) -> dict[str
         encodings: candidate -> what its encoder made of the training-side rows that were scored.
     """
     training = clean.of("train", "validation")
-    counts = Counter(row.label for row in training)
+    counts = training.per_label()
     shares = np.array(sorted(counts.values())) / len(training)
     return {
         "problem": "binary" if len(clean.labels) == 2 else "multi-class",
         "labels": len(clean.labels),
         "rows": {split: len(clean.of(split)) for split in SPLITS},
         "rows_per_label": {label: counts[label] for label in clean.labels},
-        "labels_without_test_rows": sorted(set(clean.labels) - {row.label for row in clean.of("test")}),
+        "labels_without_test_rows": sorted(set(clean.labels) - {*clean.of("test").per_label()}),
         "balance": round(float(-(shares * np.log(shares)).sum() / np.log(len(clean.labels))), 4),
         "unit": unit,
-        "size": _quantiles(np.array([row.size for row in training])),
+        "size": _quantiles(training.sizes),
         "encoded": {
             name: {"unit": one.unit, **_quantiles(one.lengths), "truncated_share": _share(one)}
             for name, one in sorted(encodings.items())

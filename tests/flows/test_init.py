@@ -22,7 +22,8 @@ from tasks import versions
 from tests.identity import nobody as nobody
 
 HOUSE = Path(__file__).resolve().parents[2]
-ROWS = "text,label,region\n" + "".join(f"this is the message {i},{'ab'[i % 2]},{'cd'[i % 2]}\n" for i in range(60))
+TEXTS = [f"message {hashlib.sha256(bytes([i])).hexdigest()}" for i in range(60)]
+ROWS = "text,label,region\n" + "".join(f"{t},{'ab'[i % 2]},{'cd'[i % 2]}\n" for i, t in enumerate(TEXTS))
 SHA256 = hashlib.sha256(b"not really tensors").hexdigest()
 KEYS = {"project", "guessed", "params", "files", "committed"}
 

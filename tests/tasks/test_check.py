@@ -77,7 +77,7 @@ def test_a_broken_data_section_is_told_without_reading_the_data(project: Path) -
 def test_faults_of_both_files_are_told_together(project: Path) -> None:
     edit(project, ("test: null ", "test: data/raw/gone.csv "), ("label_column: label", "label_column: kind"))
     faults = check.check(project)
-    assert len(faults) == 2 and "gone.csv" in faults[0] and "no column 'kind'" in faults[1]
+    assert len(faults) == 2 and "gone.csv" in faults[1] and "no column 'kind'" in faults[0]
 
 
 def test_a_missing_model_is_a_fault(project: Path) -> None:

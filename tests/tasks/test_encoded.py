@@ -23,7 +23,9 @@ def rows(count: int) -> list[Arrays]:
 
 @pytest.mark.parametrize("count", [1, 2, encoded.BATCH_ROWS, encoded.BATCH_ROWS + 1, 3 * encoded.BATCH_ROWS + 7])
 def test_rows_come_back_with_their_columns(tmp_path: Path, count: int) -> None:
-    encoded.write(tmp_path / "rows.arrow", iter(rows(count)), {"number": pa.array(range(count))})
+    encoded.write(
+        tmp_path / "rows.arrow", iter(rows(count)), lambda start, stop: {"number": pa.array(range(start, stop))}
+    )
     table = read_table(tmp_path / "rows.arrow")
     assert table.column("number").to_pylist() == list(range(count))
     found = encoded.read(table)

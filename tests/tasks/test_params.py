@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,7 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     found = faults(tmp_path, content)
     assert len(found) == 5
     text = "\n".join(found)
-    assert (
-        "data.pth is not a known key; accepted here: feedback, input_column, label_column, label_descriptions," in text
-    )
+    assert "data.pth is not a known key; accepted here: feedback, group_column, input_column, label_column," in text
     assert (
         "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
         in text
@@ -189,3 +188,29 @@ def test_days_of_a_rule_may_stand_without_quotes(tmp_path: Path) -> None:
     text = (REPO / "params.yaml").read_text(encoding="utf-8")
     path.write_text(text.replace("  rules: {}", "  rules: {created: {type: date, minimum: 2024-01-01}} "))
     assert str(load(path).data.rules["created"].minimum) == "2024-01-01"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"group_column": "who", "split_column": "part"}, "data.group_column and data.split_column each say where"),
+        ({"time_column": "day", "test_from": "2026-01-01", "test": "own.csv"}, "both say which rows are test"),
+        ({"time_column": "day"}, "data.time_column and data.test_from go together"),
+        ({"test_from": "2026-01-01"}, "data.time_column and data.test_from go together"),
+        ({"validation_from": "2026-01-01"}, "data.validation_from needs data.time_column"),
+        (
+            {"time_column": "day", "test_from": "2026-01-01", "validation_from": "2026-01-01T01:00+01:00"},
+            "data.validation_from must be earlier than data.test_from",
+        ),
+        ({"time_column": "day", "test_from": "soon"}, "a date or time of ISO 8601 is wanted"),
+    ],
+)
+def test_contradictory_placements_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
+    (sentence,) = faults(tmp_path, tree(**{f"data__{name}": value for name, value in changes.items()}))
+    assert words in sentence
+
+
+def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
+    content = tree(data__time_column="day", data__test_from=date(2026, 1, 31))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
+    assert load(tmp_path / "params.yaml").data.test_from == "2026-01-31"

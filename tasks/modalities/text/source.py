@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.modalities.contract import Inspected
+from tasks.modalities.contract import Inspected, Likeness
 
 if TYPE_CHECKING:
     from tasks.modalities.text.settings import Settings
@@ -43,19 +43,26 @@ def _fault(text: str, settings: Settings) -> str | None:
         return "empty example"
     if len(text) > settings.max_characters:
         return f"longer than preparation.text.max_characters {settings.max_characters}"
-    if MOJIBAKE.search(text):
+    if not text.isascii() and MOJIBAKE.search(text):
         return "broken encoding (UTF-8 read as another)"
     return None
 
 
 def normalise(text: str) -> str:
     """Text with compatibility forms, case and white space folded: what makes two rows the same."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).casefold().split())
 
 
 def identity(text: str) -> str:
     """32 hex digits of the sha256 of the normalised text."""
     return hashlib.sha256(normalise(text).encode("utf-8")).hexdigest()[:32]
+
+
+def likeness(threshold: float) -> Likeness:
+    """By the shingles of two texts."""
+    from tasks.modalities.text.likeness import ShingleLikeness
+
+    return ShingleLikeness(threshold)
 
 
 def read(cell: str, root: Path) -> str:

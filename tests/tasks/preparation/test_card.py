@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tasks.preparation.card import crossing, markdown, record
+from tasks.preparation.card import markdown, record
 from tasks.rows.clean import Clean, Quarantined
 from tests.factories import clean, row
 
@@ -32,12 +32,14 @@ def test_the_record_by_hand(found: Clean) -> None:
         "left_out_by_where": 7,
         "quarantined": {"duplicate of row N": 2, "empty label": 1},
         "crossing_splits": 0,
+        "near_duplicates_within": {"train": 0, "validation": 0, "test": 0},
     }
 
 
 def test_content_in_two_splits_is_noticed() -> None:
-    assert crossing(clean([row("same", "a", "train"), row("SAME ", "a", "test"), row("own", "b", "test")])) == 1
-    assert crossing(clean([row("same", "a", "test"), row("same", "a", "test")])) == 0
+    rows = [row("same", "a", "train"), row("SAME ", "a", "test"), row("own", "b", "test")]
+    assert record(clean(rows), {})["crossing_splits"] == 1
+    assert record(clean([row("same", "a", "test"), row("same", "a", "test")]), {})["crossing_splits"] == 0
 
 
 def test_the_card_for_people(found: Clean) -> None:
@@ -53,4 +55,4 @@ def test_the_card_for_people(found: Clean) -> None:
 
 
 def test_a_card_without_quarantine_says_so(found: Clean) -> None:
-    assert "Nothing." in markdown(record(clean(found.rows), {})).splitlines()
+    assert "Nothing." in markdown(record(clean([*found.rows]), {})).splitlines()

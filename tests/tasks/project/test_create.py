@@ -50,7 +50,10 @@ def somebody() -> Iterator[None]:
 def write_rows(path: Path, rows: int = 60, **columns: Callable[[int], object]) -> Path:
     """A table of distinct texts with two labels."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"text": lambda i: f"this is the message {i}", "label": lambda i: "ab"[i % 2]} | columns
+    columns = {
+        "text": lambda i: f"message {hashlib.sha256(bytes([i])).hexdigest()}",
+        "label": lambda i: "ab"[i % 2],
+    } | columns
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -52,7 +52,7 @@ def test_usable_rows_stay_in_order_with_their_place(tmp_path: Path) -> None:
     found = loaded(tmp_path, usable())
     assert [row.number for row in found.rows] == list(range(1, 11))
     assert [row.split for row in found.rows] == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
-    assert (found.labels, found.quarantined, found.left_out) == (["a", "b"], [], 0)
+    assert (found.labels, [*found.quarantined], found.left_out) == (["a", "b"], [], 0)
     assert [row.number for row in found.of("validation", "test")] == [7, 8, 9, 10]
 
 
@@ -217,3 +217,39 @@ def test_a_source_that_loses_too_many_rows_is_refused_with_the_reasons(tmp_path:
     sentence = refusal(tmp_path, [*usable(), *[("", "a")] * 3], max_quarantined_share=0.2)
     assert "3 of 13 rows would be quarantined" in sentence and "(3 of them: empty example)" in sentence
     assert (tmp_path / ".graft/quarantine.csv").read_text().count("empty example") == 3
+
+
+def test_the_size_of_a_batch_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        *usable(),
+        ("", "a"),
+        (TRAIN[0], "a"),
+        (TEST[0], "b"),
+        ("only words", ""),
+        *[(text, "c") for text in TRAIN[6:]],
+    ]
+    whole = loaded(tmp_path, rows)
+    monkeypatch.setattr("tasks.rows.stream.BATCH_ROWS", 3)
+    monkeypatch.setattr("tasks.rows.columns.BATCH_ROWS", 2)
+    found = loaded(tmp_path, rows)
+    assert ([*found.rows], [*found.quarantined]) == ([*whole.rows], [*whole.quarantined])
+    # The first batches have no row that is kept.
+    with pytest.raises(InputError, match="1 label left"):
+        loaded(tmp_path, rows, where={"label": "c"}, near_duplicate_similarity=0.99)
+
+
+def test_what_is_read_leaves_no_file_behind(tmp_path: Path) -> None:
+    found = loaded(tmp_path, usable())
+    assert len([*found.rows]) == 10 and {path.name for path in tmp_path.iterdir()} == {"rows.csv", "own.csv"}
+
+
+def test_a_label_of_another_kind_in_where_is_found_as_text(tmp_path: Path) -> None:
+    content = "text,label,year,spam\n" + "".join(f"{text},{label},2021,TRUE\n" for text, label in usable())
+    (tmp_path / "typed.csv").write_text(content + "late words,a,2022.0,false\n")
+    changes = {"data__path": "typed.csv", "data__test": None, "data__min_rows_per_label": 2}
+    for where, count in (({"year": 2021}, 10), ({"spam": True}, 10), ({"year": "2021"}, 10), ({"spam": False}, 1)):
+        if count == 1:
+            with pytest.raises(InputError, match=r"[01] labels? left"):
+                load(tmp_path, params(data__where=where, **changes))
+        else:
+            assert len(load(tmp_path, params(data__where=where, **changes)).rows) == count

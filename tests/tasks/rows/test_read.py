@@ -13,6 +13,7 @@ import pytest
 from tasks.errors import InputError
 from tasks.params import Data
 from tasks.rows.read import RawRows, read
+from tasks.rows.table import read_table
 from tests.factories import params
 
 ROWS: list[dict[str, Any]] = [
@@ -136,7 +137,7 @@ def test_a_where_that_keeps_nothing_is_refused(tmp_path: Path) -> None:
 
 def test_more_rows_than_allowed_are_refused(tmp_path: Path) -> None:
     content = "text,label\na,b\nc,d\n"
-    assert "has 2 rows, over data.max_rows 1" in refusal(tmp_path / "r.csv", content, max_rows=1)
+    assert "has more rows than data.max_rows 1: raise it" in refusal(tmp_path / "r.csv", content, max_rows=1)
     assert len(read(tmp_path / "r.csv", settings(max_rows=2)).numbers) == 2
 
 
@@ -205,7 +206,8 @@ def test_a_file_too_large_to_be_read_at_once_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     with path.open("wb") as file:
         file.truncate(2**31)
-    assert "2.1 GB, over the 2.1" in refusal(path)
+    with pytest.raises(InputError, match=r"2\.1 GB, over the 2\.1"):
+        read_table(path, 10)
 
 
 def test_a_broken_row_is_told_without_its_content(tmp_path: Path) -> None:

@@ -10,7 +10,11 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.params import Rule
-from tasks.rows.rules import Inspection, inspect, reasons
+from tasks.rows.rules import Inspection
+
+
+def reasons(table: pa.Table, rules: dict[str, Rule]) -> list[str | None]:
+    return Inspection("The table", rules).reasons(table)
 
 
 def broken(values: list[Any], kind: pa.DataType | None = None, **rule: Any) -> list[str | None]:
@@ -109,9 +113,9 @@ def test_more_gaps_than_allowed_refuse_the_source_over_all_its_batches() -> None
 @pytest.mark.parametrize("values", [pa.array([[1], [2]]), pa.array([b"\xff\xfe", b"a"])])
 def test_a_column_that_no_rule_can_read_is_refused(values: pa.Array) -> None:
     with pytest.raises(InputError, match=r"rows\.csv: column 'a' holds .* that cannot be read as text: .*data\.rules"):
-        inspect("rows.csv", pa.table({"a": values}), {"a": Rule(type="number")})
+        Inspection("rows.csv", {"a": Rule(type="number")}).reasons(pa.table({"a": values}))
 
 
 def test_without_rules_every_row_passes_and_nothing_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pandera", None)
-    assert inspect("rows.csv", pa.table({"a": ["x"]}), {}) == [None]
+    assert reasons(pa.table({"a": ["x"]}), {}) == [None]

@@ -1,0 +1,57 @@
+"""One row as the phases see it: usable, or quarantined with a reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.rows.split import Split
+
+# In the order that their rows stand in.
+Source = Literal["path", "feedback", "test"]
+SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
+DIGITS = re.compile(r"\d+")
+# Where a duplicate's first copy stands, and the name of a rare label.
+FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One usable row.
+
+    Attributes:
+        id: hash of the example's content.
+        file: name of its source.
+        number: its place there.
+        input: the example, or its path from the project's folder.
+        label: as the source spells it.
+        split: where it belongs.
+        size: of the example, in the modality's unit.
+        source: leaf of `data` that names its source.
+    """
+
+    id: str
+    file: str
+    number: int
+    input: str
+    label: str
+    split: Split
+    size: int
+    source: Source = "path"
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """One row that is not used, with the reason."""
+
+    file: str
+    number: int
+    reason: str
+    input: str | None
+    label: str | None
+
+
+def kind(reason: str) -> str:
+    """A quarantine reason without what is particular to its row."""
+    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
