@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,9 @@ class TextBackbone(nn.Module):
         self.width = int(body.config.hidden_size)  # type: ignore[union-attr, arg-type]
         self.blocks_path, blocks = find_blocks(body)
         body.set_submodule(self.blocks_path, nn.ModuleList(list(blocks)[:depth]))
-        config: Any = body.config
-        if getattr(config, "layer_types", None):
-            config.layer_types = config.layer_types[:depth]
-        config.num_hidden_layers = depth
+        # Refused while the model is whole, and not when a choice has been made.
+        _shorten(copy.deepcopy(body.config), 0)
+        _shorten(body.config, depth)
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -112,6 +112,19 @@ class TextBackbone(nn.Module):
 
     def save(self, folder: Path) -> None:
         self.body.save_pretrained(folder, safe_serialization=True)  # type: ignore[operator]
+
+
+def _shorten(config: Any, depth: int) -> None:
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:depth]
+    config.num_hidden_layers = depth
+    try:
+        config.validate()  # as saving it does
+    except Exception:  # what checks the configurations of some families has no other base
+        raise InputError(
+            f"{type(config).__name__} does not allow for another number of blocks: it cannot be cut by depth; use "
+            "another model."
+        ) from None
 
 
 def _refuse_missing(body: nn.Module, wanted: Sequence[str], there: Sequence[str]) -> None:

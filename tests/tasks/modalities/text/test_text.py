@@ -175,6 +175,16 @@ def test_a_body_that_needs_more_than_token_ids_is_refused(tmp_path: Path) -> Non
         backbones.load(tmp_path)
 
 
+def test_a_body_whose_configuration_counts_its_blocks_is_refused_while_it_is_whole(tmp_path: Path) -> None:
+    from transformers import GPTNeoConfig, GPTNeoModel
+
+    sizes = {"vocab_size": 24, "hidden_size": WIDTH, "num_layers": 2, "num_heads": 2, "max_position_embeddings": 24}
+    config = GPTNeoConfig(**sizes, attention_types=[[["global", "local"], 1]], bos_token_id=2, eos_token_id=3)
+    GPTNeoModel(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="GPTNeoConfig does not allow for another number of blocks"):
+        backbones.load(tmp_path)
+
+
 def test_a_norm_that_is_not_known_is_refused(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its features of every depth but the last would lack the norm."""
     monkeypatch.setattr(body, "FINAL_NORMS", ())
