@@ -109,13 +109,16 @@ def test_full_fine_tuning_resumes_to_the_same_bytes(
 
 
 @pytest.mark.parametrize(("family", "scope"), [("Llama", "full"), ("GPT2", "frozen")])
-def test_a_causal_decoder_goes_the_same_way(tmp_path: Path, family: str, scope: str) -> None:
+def test_a_causal_decoder_goes_the_same_way(
+    tmp_path: Path, family: str, scope: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = write_project(tmp_path, selection__pools=["first", "last"], adaptation__scope__kind=scope)
     shutil.rmtree(root / "model")
     write_text_model(root / "model", family)
     pin(root)
     for name in stages(root):
         run_stage(root, name)
+    assert "path:model has no pool first: it is scored without." in capsys.readouterr().out
     ranking = read_json(root / "data/selection/ranking.json")
     assert {(one["depth"], one["pool"]) for one in ranking} == {(depth, "last") for depth in (0, 1, 2)}
     chain = read_json(root / "data/deployment/chain.json")

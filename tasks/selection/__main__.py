@@ -84,6 +84,8 @@ def _score(
     source = modalities.part(modality, "source")
     encoder = modalities.part(modality, "encode").from_model(folder, params.examples)
     backbone = modalities.part(modality, "backbone").load(folder)
+    for lacking in sorted({*settings.pools} - {*backbone.pools}):
+        stage.say(f"{candidate.source} has no pool {lacking}: it is scored without.")
     store = stage.staging / "encoded.arrow"
     encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
     encoded = encoded_rows.read(read_table(store))
