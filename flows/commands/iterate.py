@@ -62,7 +62,7 @@ def _labelled(
     """Example and label of each row, and what the labels say of the answers where the rows name those."""
     from deploy.answered import REQUEST, join, keys_of
     from deploy.watch import log_of
-    from tasks.rows.read import label_text, read, read_source
+    from tasks.rows.read import label_text, own, read, read_source
     from tasks.rows.table import check_columns
 
     data, live = params.data, None
@@ -77,7 +77,7 @@ def _labelled(
             return joined.rows, live
     wanted = dict.fromkeys((data.input_column, data.label_column))
     check_columns(source.name, table, wanted, "rename its columns, for the project's own data have these")
-    raw = read(source, data.model_copy(update={"where": {}}))
+    raw = read(source, own(data))
     return list(zip(raw.inputs, raw.labels, strict=True)), live
 
 

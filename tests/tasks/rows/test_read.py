@@ -12,7 +12,7 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows.read import RawRows, read
+from tasks.rows.read import RawRows, own, read
 from tasks.rows.table import read_table
 from tests.factories import params
 
@@ -245,3 +245,14 @@ def test_a_rule_sees_what_stands_in_the_file(tmp_path: Path) -> None:
     assert read(path, settings(rules={"code": {"pattern": "00."}})).faults == [
         None, "column 'code' does not fit its pattern"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("column", ["group_column", "split_column", "time_column"])
+def test_a_column_that_places_rows_is_wanted_of_the_source_and_not_of_what_came_later(
+    tmp_path: Path, column: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text,label\none,a\n")
+    with pytest.raises(InputError, match="has no column 'who'"):
+        read(path, settings().model_copy(update={column: "who"}))
+    assert read(path, own(settings().model_copy(update={column: "who"}))).inputs == ["one"]
