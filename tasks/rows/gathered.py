@@ -43,7 +43,7 @@ class Gathered:
         self._cells = Cells(root)
         self.names: dict[str, int] = {}
         self._reasons: dict[int, str] = {}
-        self._parts: dict[str, list[np.ndarray]] = {}
+        self._arrays: dict[str, np.ndarray] = {}
         self._count = 0
 
     def add(self, source: Source, raw: RawRows) -> None:
@@ -71,10 +71,16 @@ class Gathered:
             usable = ["" if reason else cell or "" for cell, reason in zip(cells, reasons, strict=True)]
             made["signatures"] = self.likeness.signatures(usable)
         for name, part in made.items():
-            self._parts.setdefault(name, []).append(part)
+            self._append(name, part)
         self._cells.append(cells)
         self.left_out += raw.left_out
         self._count += len(seen)
+
+    def _append(self, name: str, part: np.ndarray) -> None:
+        """Grow in place: a list of parts that are joined in the end would take the memory twice."""
+        whole = self._arrays.setdefault(name, np.empty((0, *part.shape[1:]), dtype=part.dtype))
+        whole.resize((self._count + len(part), *part.shape[1:]), refcheck=False)
+        whole[self._count :] = part
 
     def _number(self, label: str | None) -> int:
         return -1 if label is None else self.names.setdefault(label, len(self.names))
@@ -86,25 +92,18 @@ class Gathered:
             own_test: whether the source itself says which of its rows are test rows.
         """
         taken = {name: self.taken(name) for name in ("keys", "sources", "numbers", "labels", "splits", "sizes")}
-        groups = self.taken("groups") if "groups" in self._parts else None
+        groups = self.taken("groups") if "groups" in self._arrays else None
         _place(taken, groups, own_test, self._data)
         files = [Path(getattr(self._data, source) or "").name for source in SOURCES]
         return Columns(self._cells, **taken, groups=groups, names=[*self.names], files=files, reasons=self._reasons)
 
     def own_test(self) -> bool:
         """Whether the source itself, by a column or in a file of its own, says which of its rows are test rows."""
-        return self._data.test_from is not None or any((part == TEST).any() for part in self._parts["splits"])
+        return self._data.test_from is not None or bool((self._arrays["splits"] == TEST).any())
 
     def taken(self, name: str) -> np.ndarray:
-        """One column of all rows, (N, ...), which is not kept here any longer: of the largest there is but one."""
-        parts = self._parts.pop(name)
-        whole = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
-        end = len(whole)
-        while parts:
-            part = parts.pop()
-            whole[end - len(part) : end] = part
-            end -= len(part)
-        return whole
+        """One column of all rows, (N, ...), which is not kept here any longer."""
+        return self._arrays.pop(name)
 
 
 def _place(taken: dict[str, np.ndarray], groups: np.ndarray | None, own_test: bool, data: Data) -> None:
