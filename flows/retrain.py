@@ -19,6 +19,7 @@ from tasks.manifest import read_manifest
 from tasks.params import load
 from tasks.receipt import challenge, gate
 from tasks.rows import feedback
+from tasks.sources.snapshot import Refreshed, refresh
 from tasks.worktree import Checkout, scheduled
 
 BUNDLE = Path(gate.JUDGED["bundle"]).parent
@@ -46,26 +47,36 @@ def _retrain(home: Path) -> State[Any]:
         if left:
             logger.info(left)
         params = load(checkout.root / "params.yaml")
+        taken = refresh(home, checkout.root, params) if params.source.url else None
         new = feedback.merge(home, checkout.root, params)
-        if not new:
-            words = [left or "No labelled rows came since the last retraining."]
+        if not new and not (taken and taken.new):
+            words = [left or "No labelled rows came since the last retraining.", *([taken.sentence] if taken else [])]
             if checkout.tag():  # the last run may have been killed, or without a network, before it had pushed
                 words.append(checkout.push())
             return Completed(name="Promoted" if left else "NothingNew", message=" ".join(words))
         logger.info(f"{new} labelled rows came since the last retraining.")
-        files = checkout.adopt(feedback.place(params))
+        files = [*(checkout.adopt(feedback.place(params)) if new else []), *(taken.files if taken else [])]
+        if taken:
+            logger.info(taken.sentence)
         state = run_phases(checkout.root)
         if state and state.name != phases.STATE_NAMES["gate"]:
             return state
-        record: dict[str, Any] = {"new_rows": new} | _decided(home, checkout.root, state)
+        record: dict[str, Any] = {"new_rows": new, "new_source": bool(taken and taken.new)} | _decided(
+            home, checkout.root, state
+        )
         write_json(checkout.root / RECORD, record)
-        checkout.commit([RECORD, *files], f"Retrain on {new} new rows\n\n{record['sentence']}")
+        checkout.commit([RECORD, *files], f"{_title(new, taken)}\n\n{record['sentence']}")
         words = [record["sentence"], f"Committed as {checkout.tag()}.", checkout.push()]
         if record["promote"]:
             move, monitoring = add_and_promote(home, record["sentence"], checkout.root, record["champion"])
             words += [move.sentence, monitoring]
     create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
+
+
+def _title(new: int, taken: Refreshed | None) -> str:
+    renewed = taken is not None and taken.new
+    return f"Retrain on {new} new rows{' and a new snapshot' if renewed else ''}"
 
 
 def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tasks.errors import InputError
 from tasks.params import Candidate, Data, Params, Preparation, Project, load, read_tree
 from tasks.rows.clean import load as load_rows
 from tasks.rows.kind import refuse_other_problem
+from tasks.sources.url import refuse_secrets
 from tasks.stage import read_dvc_yaml
 from tasks.weights import CONFIG, resolve
 
@@ -31,6 +32,8 @@ def check(root: Path, deep: bool = False) -> list[str]:
     except InputError as error:
         return [*error.sentences, *_data_faults(root, path)]
     found = environment.faults(root, params)
+    if params.source.url is not None:
+        found += _sentences(functools.partial(refuse_secrets, params.source.url))
     found += _sentences(lambda: read_dvc_yaml(root))
     # What is no class at all makes the rows' own faults follow.
     found += _sentences(lambda: refuse_other_problem(root, params)) or _sentences(lambda: load_rows(root, params))

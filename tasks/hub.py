@@ -7,11 +7,12 @@ import queue
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tasks.errors import InputError
 
 SECONDS = 3.0
+Kind = Literal["model", "dataset"]
 
 
 def offline() -> bool:
@@ -19,7 +20,7 @@ def offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
 
-def commit(name: str, revision: str | None = None) -> str:
+def commit(name: str, revision: str | None = None, kind: Kind = "model") -> str:
     """The commit, 40 hex digits, that the hub has for a revision of a repository; for its main branch if None.
 
     Raises:
@@ -28,7 +29,7 @@ def commit(name: str, revision: str | None = None) -> str:
     from huggingface_hub import HfApi
 
     hub = HfApi(endpoint=endpoint())
-    info = _within(SECONDS, lambda: hub.repo_info(name, revision=revision, timeout=SECONDS))
+    info = _within(SECONDS, lambda: hub.repo_info(name, revision=revision, timeout=SECONDS, repo_type=kind))
     if isinstance(info, Exception):
         raise failure(name, revision, info)
     return str(info.sha)
@@ -57,7 +58,7 @@ def facts(name: str, revision: str) -> dict[str, Any] | None:
     }
 
 
-def download(name: str, revision: str, patterns: list[str]) -> Path:
+def download(name: str, revision: str, patterns: list[str], kind: Kind = "model") -> Path:
     """Folder of a snapshot in the local cache, with the files that fit the patterns.
 
     Raises:
@@ -65,11 +66,16 @@ def download(name: str, revision: str, patterns: list[str]) -> Path:
     """
     from huggingface_hub import snapshot_download
 
-    commit(name, revision)  # a hub that says nothing is told apart from one that sends slowly
+    commit(name, revision, kind)  # a hub that says nothing is told apart from one that sends slowly
     try:
         return Path(
             snapshot_download(
-                name, revision=revision, allow_patterns=patterns, etag_timeout=SECONDS, endpoint=endpoint()
+                name,
+                repo_type=kind,
+                revision=revision,
+                allow_patterns=patterns,
+                etag_timeout=SECONDS,
+                endpoint=endpoint(),
             )
         )
     except Exception as error:  # the client's errors and those of the library below it share no base

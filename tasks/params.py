@@ -24,6 +24,7 @@ from tasks.sections import (
     Receipt,
     Resources,
     Selection,
+    Source,
     Training,
 )
 from tasks.strict import Strict
@@ -39,6 +40,7 @@ __all__ = [
     "Project",
     "Receipt",
     "Rule",
+    "Source",
     "Training",
     "leaves",
     "load",
@@ -51,6 +53,7 @@ class Params(Strict):
 
     project: Project
     data: Data
+    source: Source
     resources: Resources
     selection: Selection
     preparation: Preparation

@@ -37,6 +37,16 @@ class Project(Strict):
     )
 
 
+class Source(Strict):
+    url: str | None = Field(
+        min_length=1,
+        description="What data.path is a snapshot of: the URL of a database (SQLAlchemy), of a file, folder or "
+        "Parquet pattern (fsspec), or hf://datasets/OWNER/NAME@REVISION/FILE; null if of nothing. ${NAME} is an "
+        "environment variable, and the only way to name a secret.",
+    )
+    query: str | None = Field(min_length=1, description="SELECT that gives the rows, where url names a database.")
+
+
 class Resources(Strict):
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="What computes; auto: cuda where there is one. Another device gives other bytes."

@@ -25,6 +25,8 @@ RECORDS = ("dvc.lock", "code.yaml", "params.yaml", "*.dvc", "*.gitignore")
 # What only scheduled runs write, beside the value of FEEDBACK.
 CARRIED = ("dvc.lock", "code.yaml", "data/retrain.json", "data/raw/feedback*.dvc")
 FEEDBACK = "feedback"
+# Beside data.path, where a retraining took a snapshot of its source.
+SNAPSHOT = ".source.json"
 IGNORES = "data/raw/.gitignore"
 # Stores of .graft that a run here has in common with runs by hand; both are safe for two writers.
 SHARED_STORES = ("features", "looks")
@@ -242,6 +244,7 @@ def _carry(root: Path, tip: str) -> None:
     records = [name for name in names if any(fnmatch(name, pattern) for pattern in CARRIED)]
     if records:
         git(root, *linked.NO_HOOKS, "checkout", "-q", tip, "--", *records)
+    _carry_snapshot(root, tip)
     if IGNORES in names:
         there = (root / IGNORES).read_text(encoding="utf-8") if (root / IGNORES).is_file() else ""
         theirs = git(root, "show", f"{tip}:./{IGNORES}").splitlines()
@@ -252,6 +255,22 @@ def _carry(root: Path, tip: str) -> None:
     ours, theirs_data = _data(text), _data(git(root, "show", f"{tip}:./params.yaml") if "params.yaml" in names else "")
     if FEEDBACK in ours and ours[FEEDBACK] is None and theirs_data.get(FEEDBACK):
         write_text(root / "params.yaml", with_values(text, {f"data.{FEEDBACK}": theirs_data[FEEDBACK]}))
+
+
+def _carry_snapshot(root: Path, tip: str) -> None:
+    """Keep the snapshot that a retraining took, unless the user took another one since the two parted."""
+    path = _data((root / "params.yaml").read_text(encoding="utf-8")).get("path")
+    here, there = (_blobs(root, commit, path) for commit in ("HEAD", tip))
+    parted = git(root, "merge-base", "HEAD", tip).strip()
+    if f"{path}{SNAPSHOT}" in there and here != there and here == _blobs(root, parted, path):
+        git(root, *linked.NO_HOOKS, "checkout", "-q", tip, "--", *there)
+
+
+def _blobs(root: Path, commit: str, path: str) -> dict[str, str]:
+    """The files of a commit that stand for data.path -> their content's name."""
+    wanted = [path, f"{path}.dvc", f"{path}{SNAPSHOT}"]
+    lines = git(root, "ls-tree", "-r", "-z", "--format=%(objectname) %(path)", commit, "--", *wanted).split("\0")[:-1]
+    return {name: blob for blob, _, name in (line.partition(" ") for line in lines)}
 
 
 def _data(params: str) -> dict[str, Any]:

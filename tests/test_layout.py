@@ -25,7 +25,7 @@ PARAMS = yaml.safe_load(PARAMS_TEXT)
 
 FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
-    "artifacts", "errors", "project", "stage", "worktree", "rerun",
+    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources",
 }  # fmt: skip
 FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.

@@ -91,6 +91,6 @@ def show(record: Any, as_json: bool, text: Callable[[Any], str]) -> None:
     print(canonical_json(record) if as_json else text(record), end="" if as_json else "\n")
 
 
-from flows.commands import init, iterate, project, release, run, schedule, serve, versions  # noqa: E402
+from flows.commands import init, iterate, project, refresh, release, run, schedule, serve, versions  # noqa: E402
 
-__all__ = ["app", "init", "iterate", "project", "release", "run", "schedule", "serve", "versions"]
+__all__ = ["app", "init", "iterate", "project", "refresh", "release", "run", "schedule", "serve", "versions"]

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands import Json, command, show
-from tasks.errors import InterruptError
+from tasks.errors import InputError, InterruptError
+
+if TYPE_CHECKING:
+    from tasks.sources.snapshot import Snapshot
 
 
 @command
 def init(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The project's folder.", show_default=False)],
-    data: Annotated[Path, typer.Option("--data", help="CSV, JSONL, Parquet, or a folder of files.")],
+    data: Annotated[
+        str, typer.Option("--data", help="CSV, JSONL, Parquet, a folder of files, or the URL of a source.")
+    ],
+    query: Annotated[str | None, typer.Option("--query", help="SELECT, where --data is the URL of a database.")] = None,
     test: Annotated[Path | None, typer.Option("--test", help="The source's own test set.")] = None,
     input_column: Annotated[
         str | None, typer.Option("--text", "--input", metavar="COL", help="Column of the examples.")
@@ -36,8 +43,9 @@ def init(
     from tasks.project.create import Wishes, create
     from tasks.project.guess import Given
 
-    wishes = Wishes(data, test, Given(input_column, label_column, modality), model or (), commit)
-    made = create(directory, wishes, _ask if _terminal() else None, _silent if as_json else print)
+    with _brought(data, query) as (path, snapshot):
+        wishes = Wishes(path, test, Given(input_column, label_column, modality), model or (), commit, snapshot)
+        made = create(directory, wishes, _ask if _terminal() else None, _silent if as_json else print)
     record = {
         "project": str(directory),
         "guessed": made.told,
@@ -46,6 +54,22 @@ def init(
         "committed": made.committed,
     }
     show(record, as_json, _init_text)
+
+
+@contextmanager
+def _brought(data: str, query: str | None) -> Iterator[tuple[Path, Snapshot | None]]:
+    """The data as a file or folder here, and what is known of it if a source had to be asked."""
+    from tasks.sources.url import is_url
+
+    if not is_url(data):
+        if query is not None:
+            raise InputError("--query is for the URL of a database, and --data names a file or folder: leave one out.")
+        yield Path(data), None
+        return
+    from tasks.sources.snapshot import first
+
+    with first(data, query, Path.cwd()) as snapshot:
+        yield snapshot.path, snapshot
 
 
 def _init_text(record: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from tasks.project.guess import Ask, Given, Guess, guess
 from tasks.project.template import with_values
 from tasks.rows.read import read_source
 from tasks.rows.table import check_columns
+from tasks.sources.snapshot import RECORD, Snapshot
 
 RAW = "data/raw"
 FEWEST_ROWS = 2
@@ -40,6 +41,7 @@ class Wishes:
         given: what the data are, as far as the user says.
         models: sources of the candidates; none for the modality's own.
         commit: whether to commit in a repository that was there before.
+        snapshot: what `data` is one of, if it was fetched.
     """
 
     data: Path
@@ -47,6 +49,7 @@ class Wishes:
     given: Given = field(default_factory=Given)
     models: Sequence[str] = ()
     commit: bool = False
+    snapshot: Snapshot | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ def create(directory: Path, wishes: Wishes, ask: Ask | None, say: Say) -> Create
             "data.test": made.data(test) if test else None,
             "selection.candidates": [made.model(candidate).model_dump() for candidate in candidates],
         }
+        if wishes.snapshot:
+            values |= {"source.url": wishes.snapshot.source, "source.query": wishes.snapshot.query}
+            made.recorded(wishes.snapshot, values["data.path"])
         made.described(with_values(template, values))
         if ours or wishes.commit:
             versions.commit(place, made.files, f"Begin the Graft project {values['project.name']}")
@@ -239,6 +245,10 @@ class _Project:
         if not versions.tracked(self.place, path):
             self.files += versions.track(self.place, path)
         return path
+
+    def recorded(self, snapshot: Snapshot, path: str) -> None:
+        snapshot.write_record(self.place / path)
+        self.files.append(f"{path}{RECORD}")
 
     def described(self, params: str) -> None:
         write_text(self.place / "params.yaml", params)

@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 from flows.commands import app
 from tasks import versions
+from tasks.params import load
 from tests.identity import nobody as nobody
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -241,3 +243,31 @@ def test_upgrade_without_a_dvc_yaml_makes_one(project: Path) -> None:
 def test_upgrade_needs_a_project(tmp_path: Path) -> None:
     result = graft("upgrade", "--project", str(tmp_path))
     assert result.exit_code == 2 and "There is no params.yaml in this folder" in result.stderr
+
+
+def test_init_takes_a_snapshot_of_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with sqlite3.connect("rows.db") as connection:
+        connection.execute("CREATE TABLE rows (text TEXT, label TEXT)")
+        connection.executemany(
+            "INSERT INTO rows VALUES (?, ?)", [(f"this is the message {i}", "ab"[i % 2]) for i in range(60)]
+        )
+    connection.close()
+    query = "SELECT text, label FROM rows"
+    made = graft("init", "project", "--data", "sqlite:///rows.db", "--query", query)
+    assert made.exit_code == 0, made.output
+    params = load(tmp_path / "project/params.yaml")
+    assert (params.data.path, params.data.input_column) == ("data/raw/rows.parquet", "text")
+    assert (params.source.url, params.source.query) == (f"sqlite:///{tmp_path}/rows.db", query)
+    kept = set(versions.git(tmp_path / "project", "ls-files", "data").split())
+    assert kept == {"data/raw/.gitignore", "data/raw/rows.parquet.dvc", "data/raw/rows.parquet.source.json"}
+    again = graft("refresh", "--project", "project")
+    assert again.stdout == "The source has nothing new: data/raw/rows.parquet stays as it is.\n"
+
+
+def test_init_refuses_a_bad_source_in_one_sentence(tmp_path: Path) -> None:
+    bad = graft("init", str(tmp_path / "project"), "--data", "postgresql://ada:hunter2@h/x", "--query", "SELECT 1")
+    assert bad.exit_code == 2 and len(bad.stderr.splitlines()) == 1 and "hunter2" not in bad.output
+    odd = graft("init", str(tmp_path / "project"), "--data", "rows.csv", "--query", "SELECT 1")
+    assert odd.exit_code == 2 and "--query is for the URL of a database" in odd.stderr
+    assert not (tmp_path / "project").exists()

@@ -26,6 +26,7 @@ from tasks.params import load
 from tasks.project.template import with_values
 from tasks.receipt import challenge, gate
 from tasks.rows import feedback
+from tasks.sources.snapshot import Refreshed
 from tests.bundles import tiny_bundle
 from tests.factories import REPO
 
@@ -73,7 +74,7 @@ class House:
         self.releases.promote(self.champion, "test", {})
         self.runs = 0
         self.failure: State[Any] | None = None
-        self.promote = True
+        self.promote = self.expects_feedback = True
         monkeypatch.setattr(retraining, "scheduled", self.scheduled)
         monkeypatch.setattr(retraining, "run_phases", self.run_phases)
         self.compare = self.between
@@ -85,7 +86,8 @@ class House:
         yield self.checkout
 
     def run_phases(self, root: Path) -> State[Any] | None:
-        assert load(root / "params.yaml").data.feedback == feedback.TABLE and (root / feedback.TABLE).is_file()
+        if self.expects_feedback:
+            assert load(root / "params.yaml").data.feedback == feedback.TABLE and (root / feedback.TABLE).is_file()
         self.runs += 1
         bundle = root / retraining.BUNDLE
         shutil.rmtree(bundle, ignore_errors=True)
@@ -141,7 +143,7 @@ def test_a_better_model_is_committed_tagged_and_promoted(house: House) -> None:
     state = house.run()
     assert state.name == "Promoted" and house.releases.current() == house.made != house.champion
     assert house.record == {
-        "new_rows": 2, "champion": house.champion, "challenger": house.made, "promote": True,
+        "new_rows": 2, "new_source": False, "champion": house.champion, "challenger": house.made, "promote": True,
         "metric": "accuracy", "sentence": "Promoted, for it is better.", "groups": {},
     }  # fmt: skip
     ((paths, message),) = house.checkout.commits
@@ -227,6 +229,47 @@ def test_the_first_model_of_a_project_is_promoted(house: House) -> None:
     shutil.rmtree(house.releases.folder)
     house.give("where is it")
     assert house.run().name == "Promoted" and house.releases.current() == house.made
+
+
+@pytest.fixture
+def sourced(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A project with a source, which has something new the first time it is asked."""
+    params = house.checkout.root / "params.yaml"
+    params.write_text(with_values(params.read_text(), {"source.url": "sqlite:///rows.db", "source.query": "SELECT 1"}))
+    found = [Refreshed(True, ["data/raw/support_tickets.csv"], "Took 9 rows.")]
+
+    def refresh(home: Path, root: Path, params: object) -> Refreshed:
+        assert (home, root) == (house.home, house.checkout.root), "never into the engineer's checkout"
+        return found.pop() if found else Refreshed(False, [], "The source has nothing new.")
+
+    monkeypatch.setattr(retraining, "refresh", refresh)
+    return house
+
+
+def test_a_new_snapshot_of_the_source_is_enough_to_retrain(sourced: House) -> None:
+    sourced.expects_feedback = False
+    state = sourced.run()
+    assert state.name == "Promoted" and sourced.record["new_source"] and sourced.record["new_rows"] == 0
+    ((paths, message),) = sourced.checkout.commits
+    assert set(paths) == {"data/retrain.json", "data/raw/support_tickets.csv"}
+    assert message.startswith("Retrain on 0 new rows and a new snapshot")
+    again = sourced.run()
+    assert again.name == "NothingNew" and "The source has nothing new." in again.message and sourced.runs == 1
+
+
+def test_feedback_and_a_new_snapshot_are_learned_at_once(sourced: House) -> None:
+    sourced.give("where is it")
+    assert sourced.run().name == "Promoted"
+    ((paths, _),) = sourced.checkout.commits
+    assert set(paths) == {"data/retrain.json", "data/raw/feedback.csv", "data/raw/support_tickets.csv"}
+
+
+def test_a_source_that_cannot_be_had_refuses_the_retraining(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = house.checkout.root / "params.yaml"
+    params.write_text(with_values(params.read_text(), {"source.url": "file:///nowhere/rows.csv"}))
+    state = house.run()
+    assert (state.name, house.runs) == ("Refused", 0)
+    assert state.message == "There is nothing at file:///nowhere/rows.csv: correct source.url."
 
 
 def test_a_busy_project_is_refused_in_words(house: House, monkeypatch: pytest.MonkeyPatch) -> None:

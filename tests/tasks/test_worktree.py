@@ -487,3 +487,37 @@ def test_a_run_by_hand_at_the_same_time_does_not_collide(fresh: Path) -> None:
         hand.kill()
         hand.wait()
     assert git(fresh, "show", "graft/scheduled:dvc.lock") == (fresh / "dvc.lock").read_text().strip()
+
+
+SNAPSHOT = ["data/raw/rows.csv.dvc", "data/raw/rows.csv.source.json"]
+
+
+def take_snapshot(root: Path, text: str) -> None:
+    rows = "".join(f"{text} {i},{'ab'[i % 2]},email\n" for i in range(80))
+    (root / "data/raw/rows.csv").unlink(missing_ok=True)
+    (root / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)
+    (root / SNAPSHOT[1]).write_text(text)
+    versions.track(root, "data/raw/rows.csv")
+
+
+def test_a_snapshot_of_a_retraining_is_carried_to_a_base_that_moved(fresh: Path) -> None:
+    before = (fresh / "data/raw/rows.csv").read_bytes()
+    with scheduled(fresh) as checkout:
+        take_snapshot(checkout.root, "newer")
+        checkout.commit(SNAPSHOT, "Retrain")
+    assert (fresh / "data/raw/rows.csv").read_bytes() == before, "the checkout never notices"
+    change(fresh, "setting.txt", "2")
+    with scheduled(fresh) as checkout:
+        assert (checkout.root / SNAPSHOT[1]).read_text() == "newer"
+        assert "newer 1" in (checkout.root / "data/raw/rows.csv").read_text()
+
+
+def test_a_snapshot_that_the_user_took_since_counts_for_more(fresh: Path) -> None:
+    with scheduled(fresh) as checkout:
+        take_snapshot(checkout.root, "theirs")
+        checkout.commit(SNAPSHOT, "Retrain")
+    take_snapshot(fresh, "ours")
+    versions.commit(fresh, SNAPSHOT, "Refresh")
+    with scheduled(fresh) as checkout:
+        assert (checkout.root / SNAPSHOT[1]).read_text() == "ours"
+        assert "ours 1" in (checkout.root / "data/raw/rows.csv").read_text()

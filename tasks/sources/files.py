@@ -1,0 +1,252 @@
+"""A file, a folder or the Parquet files of a pattern, wherever fsspec or the hub opens them -> a copy here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet
+
+from tasks import hub
+from tasks.artifacts import CHUNK_BYTES, canonical_json, sha256_text
+from tasks.errors import InputError, refused_write
+from tasks.rows.table import READERS
+from tasks.sources.batches import BATCH_ROWS, write_parquet
+from tasks.sources.patience import CONNECT_SECONDS, READ_SECONDS, patiently
+from tasks.sources.url import HUB, expanded, scheme
+
+T = TypeVar("T")
+MAX_BYTES = 20_000_000_000
+PATTERN = re.compile(r"[*?\[]")
+HUB_URL = re.compile(r"^hf://datasets/([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/(.+)$")
+REFUSED = re.compile(r"credential|accessdenied|access denied|forbidden|signature|invalidaccesskey|permission", re.I)
+GONE = re.compile(r"no ?such|not ?found|does not exist|nosuchbucket", re.I)
+BROKEN = ("ClientConnector", "ServerDisconnected", "EndpointConnection", "ConnectionClosed", "ClientPayload")
+PACKAGES = {"s3fs": "graft[s3]"}
+
+
+class Remote:
+    """What a URL names, on the file system that holds it.
+
+    Attributes:
+        shown: the URL as params.yaml has it.
+        system: of fsspec.
+        path: of the file, folder or pattern there.
+        revision: what names its present content without reading it: a commit of the hub, an ETag; None if nothing does.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.shown = url
+        self.revision: str | None = None
+        if scheme(url) == HUB:
+            self.system, self.path, self.revision = _from_hub(url)
+            self.names = self._names()
+        else:
+            self.system, self.path = fsspec.core.url_to_fs(expanded(url), **_options(scheme(url)))
+            self.names = self._names()
+            tags = [(name, tag) for name in self.names for tag in [self._tag(name)]]
+            if all(tag for _, tag in tags):
+                self.revision = sha256_text(canonical_json(tags)) if len(tags) > 1 else tags[0][1]
+
+    @property
+    def is_pattern(self) -> bool:
+        return PATTERN.search(self.path) is not None and scheme(self.shown) not in ("http", "https")
+
+    @property
+    def is_folder(self) -> bool:
+        return not self.is_pattern and self.names != [self.path]
+
+    @property
+    def ending(self) -> str:
+        """What `data.path` must end in to hold the snapshot; empty for a folder."""
+        if self.is_folder:
+            return ""
+        return ".parquet" if self.is_pattern else PurePosixPath(self.path.split("?")[0]).suffix.lower()
+
+    def _names(self) -> list[str]:
+        """Paths of all files, sorted."""
+        if scheme(self.shown) in ("http", "https"):
+            self.system.info(self.path)
+            return [self.path]
+        found = sorted(self.system.glob(self.path)) if self.is_pattern else sorted(self.system.find(self.path))
+        names = [name for name in found if not _hidden(name, self.path)]
+        if not names:
+            raise FileNotFoundError(self.shown)
+        return names
+
+    def _tag(self, name: str) -> str | None:
+        info = self.system.info(name)
+        if (info.get("size") or 0) > MAX_BYTES:
+            raise InputError(f"{self.shown} has over {MAX_BYTES / 1e9:g} GB, which no snapshot may have: sample it.")
+        tag = info.get("ETag") or info.get("etag")
+        return str(tag).strip('"') if tag else None
+
+    def copy(self, target: Path, max_rows: int) -> None:
+        """Write the file, the folder, or one Parquet file of all that the pattern names."""
+        if self.is_pattern:
+            write_parquet(target, self._batches(), max_rows, self.shown)
+        elif self.is_folder:
+            if len(self.names) > max_rows:
+                raise InputError(
+                    f"{self.shown} holds {len(self.names)} files, over data.max_rows {max_rows}: raise it or sample."
+                )
+            for name in self.names:
+                self._fetch(name, target / PurePosixPath(name).relative_to(self.path.rstrip("/")))
+        else:
+            self._fetch(self.path, target)
+
+    def _fetch(self, name: str, target: Path) -> None:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        taken = 0
+        with self.system.open(name, "rb") as source, target.open("wb") as copy:
+            while chunk := source.read(CHUNK_BYTES):
+                taken += len(chunk)
+                if taken > MAX_BYTES:
+                    raise InputError(f"{self.shown} has over {MAX_BYTES / 1e9:g} GB: sample it.")
+                copy.write(chunk)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        schema: pa.Schema | None = None
+        for name in self.names:
+            with self.system.open(name, "rb") as file:
+                opened = pa.parquet.ParquetFile(file)
+                own = opened.schema_arrow.remove_metadata()
+                schema = schema or own
+                if not own.equals(schema):
+                    raise InputError(
+                        f"The files of {self.shown} have different columns or types: let the pattern name those alike."
+                    )
+                for batch in opened.iter_batches(BATCH_ROWS):
+                    yield batch.replace_schema_metadata(None)
+
+
+def _hidden(name: str, top: str) -> bool:
+    below = name[len(top.rstrip("/")) :] if name.startswith(top.rstrip("/")) else PurePosixPath(name).name
+    return any(part.startswith(".") for part in PurePosixPath(below).parts)
+
+
+def _options(kind: str) -> dict[str, Any]:
+    if kind in ("s3", "s3a"):
+        limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "retries": {"max_attempts": 1}}
+        return {"config_kwargs": limits, "skip_instance_cache": True, "use_listings_cache": False}
+    if kind in ("http", "https"):
+        from aiohttp import ClientTimeout
+
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+        return {"client_kwargs": {"timeout": timeout}, "skip_instance_cache": True}
+    return {}
+
+
+def _from_hub(url: str) -> tuple[Any, str, str]:
+    """The local file system, where the hub's files lie in it, and their commit."""
+    match = HUB_URL.match(expanded(url))
+    if match is None:
+        raise InputError("source.url of the hub must be hf://datasets/OWNER/NAME@REVISION/FILE: name a file or folder.")
+    name, revision, rest = match[1], match[2], match[3].rstrip("/")
+    commit = hub.commit(name, revision, "dataset")
+    folder = hub.download(name, commit, [rest, f"{rest}/*"], "dataset")
+    if not PATTERN.search(rest) and not (folder / rest).exists():
+        raise FileNotFoundError(url)
+    return fsspec.filesystem("file"), str(folder / rest), commit
+
+
+def opened(url: str) -> Remote:
+    """What a URL names.
+
+    Raises:
+        InputError: there is nothing, it cannot be reached, or it refuses us; or its driver is not installed.
+    """
+    return _told(url, lambda: Remote(url))
+
+
+def snapshot(remote: Remote, target: Path, max_rows: int) -> None:
+    """Copy it; errors as of `opened`, and more rows or bytes than a snapshot may have."""
+
+    def attempt() -> None:
+        for left in (target, *target.parent.glob(f"{target.name}.*")):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        remote.copy(target, max_rows)
+
+    _told(remote.shown, attempt)
+
+
+def _told(url: str, attempt: Callable[[], T]) -> T:
+    try:
+        return patiently(attempt, is_transient)
+    except InputError:
+        raise
+    except Exception as error:  # fsspec's file systems raise errors of their drivers
+        if refused_write(error) and not isinstance(error, PermissionError):
+            raise
+        raise failure(error, url) from None
+
+
+def is_transient(error: Exception) -> bool:
+    """Whether the other side was busy, or a connection broke; what it refuses for good and time-outs are not."""
+    if isinstance(error, TimeoutError):
+        return False
+    return _status(error) in (429, 500, 502, 503, 504) or _is_broken(error)
+
+
+def _is_broken(error: Exception) -> bool:
+    """Whether a connection broke or was never made; fsspec calls that a missing file, and names what it came from."""
+    broken = (isinstance(one, ConnectionError) or type(one).__name__.startswith(BROKEN) for one in _chain(error))
+    return any(broken)
+
+
+def _chain(error: Exception) -> list[BaseException]:
+    return [one for one in (error, error.__cause__, error.__context__) if one is not None]
+
+
+def _status(error: Exception) -> int | None:
+    """Status of the answer that an error, or what it came from, is about."""
+    for one in _chain(error):
+        status = getattr(one, "status", None)
+        response = getattr(one, "response", None)
+        if status is None and isinstance(response, dict):
+            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        if isinstance(status, int):
+            return status
+    return None
+
+
+def failure(error: Exception, url: str) -> InputError:
+    """The sentence for what a file system said, of which nothing is quoted."""
+    said = " ".join(f"{type(one).__name__} {one}" for one in _chain(error))
+    if isinstance(error, ImportError) or (isinstance(error, ValueError) and "rotocol not known" in said):
+        package = next((PACKAGES[name] for name in PACKAGES if name in said), None) or _package(said)
+        return InputError(f"source.url needs a Python package for {scheme(url)}://: pip install '{package}'.")
+    if isinstance(error, pa.ArrowInvalid):
+        return InputError(f"{url} holds a file that is no whole Parquet: correct the pattern or the file.")
+    if "imeout" in said or "timed out" in said:
+        return InputError(f"{url} does not answer within {CONNECT_SECONDS} seconds: check the address and the network.")
+    if _is_broken(error):
+        return InputError(f"{url} cannot be reached: check the address and the network.")
+    if _status(error) not in (401, 403) and (isinstance(error, FileNotFoundError) or GONE.search(said)):
+        return InputError(f"There is nothing at {url}: correct source.url.")
+    if isinstance(error, PermissionError) or REFUSED.search(said) or _status(error) in (401, 403):
+        return InputError(
+            f"{url} is not open to us: set the environment variables of its driver, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, for a user who may read it."
+        )
+    return InputError(f"{url} could not be read ({type(error).__name__}): check it with its own client.")
+
+
+def _package(said: str) -> str:
+    match = re.search(r"[Ii]nstall (?:the )?['\"]?([\w.-]+)", said)
+    return match[1] if match else "the one that fsspec names for it"
+
+
+def refuse_other_ending(remote: Remote, path: str) -> None:
+    """Refuse a `data.path` that says another format than the snapshot has."""
+    own = PurePosixPath(path).suffix.lower()
+    if remote.ending not in ("", *READERS):
+        raise InputError(f"{remote.shown} ends in none of {', '.join(READERS)}: name such a file, or a folder.")
+    if (own if own in READERS else "") != remote.ending:
+        wanted = f"end in {remote.ending}" if remote.ending else "name a folder"
+        raise InputError(f"data.path {path} cannot hold a snapshot of {remote.shown}: let it {wanted}.")

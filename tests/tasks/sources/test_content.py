@@ -1,0 +1,126 @@
+"""A snapshot that no run could use never replaces one that runs can."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from tasks.errors import InputError
+from tasks.params import Data
+from tasks.sources import content
+from tests.projects import REPO
+
+
+def data(**changes: Any) -> Data:
+    section = yaml.safe_load((REPO / "params.yaml").read_text())["data"]
+    return Data.model_validate(section | {"where": {}, "input_column": "text", "label_column": "label"} | changes)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """Rows in the format that the ending says."""
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        lines = [",".join(rows[0]), *(",".join(f'"{cell}"' for cell in row.values()) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def rows(count: int = 20) -> list[dict[str, Any]]:
+    return [{"text": f"text\n{i}", "label": "ab"[i % 2], "channel": "email"} for i in range(count)]
+
+
+def look(path: Path, given: list[dict[str, Any]], max_rows: int = 1000, **changes: Any) -> int:
+    return content.inspect(write(path, given), max_rows, data(**changes), "the source")
+
+
+def refusal(*given: Any, **options: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        look(*given, **options)
+    (sentence,) = caught.value.sentences
+    assert "text\n" not in sentence
+    return sentence
+
+
+ENDINGS = pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+
+
+@ENDINGS
+def test_every_format_is_read_to_the_end(name: str, tmp_path: Path) -> None:
+    assert look(tmp_path / name, rows(), where={"channel": "email"}) == 20
+
+
+@ENDINGS
+def test_a_row_of_ten_megabytes(name: str, tmp_path: Path) -> None:
+    given = [*rows(3), {"text": "x" * 10_000_000, "label": "a", "channel": "email"}]
+    told = refusal(tmp_path / name, given)
+    assert "a row of more than 4.2 MB" in told or "Row 4 of the source has 10.0 MB" in told
+
+
+def test_mixed_types_in_a_column(tmp_path: Path) -> None:
+    given = [*rows(3), {"text": "x", "label": 3, "channel": "email"}]
+    assert "mixes types in a column" in refusal(tmp_path / "rows.jsonl", given)
+
+
+def test_nan_labels(tmp_path: Path) -> None:
+    given = [{"text": "x", "label": 1.0}, {"text": "y", "label": math.nan}]
+    assert "Row 2 of the source has the label NaN" in refusal(tmp_path / "rows.parquet", given)
+
+
+def test_missing_labels_are_left_to_the_quarantine(tmp_path: Path) -> None:
+    assert look(tmp_path / "rows.parquet", [*rows(), {"text": "y", "label": None, "channel": "email"}]) == 21
+
+
+@ENDINGS
+def test_ten_thousand_classes(name: str, tmp_path: Path) -> None:
+    given = [{"text": f"x{i}", "label": f"l{i}"} for i in range(10_000)]
+    assert "has more than 1000 labels, which is data.max_labels" in refusal(tmp_path / name, given, max_rows=20_000)
+
+
+def test_labels_that_where_leaves_out_do_not_count(tmp_path: Path) -> None:
+    given = rows() + [{"text": "x", "label": f"l{i}", "channel": "chat"} for i in range(50)]
+    assert look(tmp_path / "rows.csv", given, where={"channel": "email"}, max_labels=10) == 70
+    assert "more than 10 labels" in refusal(tmp_path / "rows.csv", given, max_labels=10)
+    assert "data.where keeps no row" in refusal(tmp_path / "rows.csv", given, where={"channel": "fax"})
+
+
+@ENDINGS
+def test_a_missing_column(name: str, tmp_path: Path) -> None:
+    told = refusal(tmp_path / name, rows(), label_column="intent")
+    assert told.startswith("the source has no column 'intent': it has text, label, channel;")
+
+
+def test_one_label(tmp_path: Path) -> None:
+    assert "has 1 labels, and two at least" in refusal(tmp_path / "rows.csv", rows()[:1])
+
+
+def test_lists_are_no_labels(tmp_path: Path) -> None:
+    assert "which is no label" in refusal(tmp_path / "rows.parquet", [{"text": "x", "label": ["a"]}])
+
+
+def test_too_many_rows(tmp_path: Path) -> None:
+    assert "more than 19 rows" in refusal(tmp_path / "rows.csv", rows(), max_rows=19)
+
+
+@pytest.mark.parametrize(("name", "text"), [("rows.csv", "text,label\n"), ("rows.csv", ""), ("rows.jsonl", "")])
+def test_no_rows(name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="has no rows"):
+        content.inspect(tmp_path / name, 10, data(), "the source")
+
+
+@ENDINGS
+def test_broken_files_are_not_quoted(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b'text,label\n"private message,a,b,c\n{"text": "private message"')
+    with pytest.raises(InputError) as caught:
+        content.inspect(tmp_path / name, 10, data(), "the source")
+    assert "private" not in caught.value.sentences[0]
