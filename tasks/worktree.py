@@ -259,7 +259,7 @@ def _carry(root: Path, tip: str) -> None:
 
 def _carry_snapshot(root: Path, tip: str) -> None:
     """Keep the snapshot that a retraining took, unless the user took another one since the two parted."""
-    path = _data((root / "params.yaml").read_text(encoding="utf-8")).get("path")
+    path = str(_data((root / "params.yaml").read_text(encoding="utf-8")).get("path"))
     here, there = (_blobs(root, commit, path) for commit in ("HEAD", tip))
     parted = git(root, "merge-base", "HEAD", tip).strip()
     if f"{path}{SNAPSHOT}" in there and here != there and here == _blobs(root, parted, path):
