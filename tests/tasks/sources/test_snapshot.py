@@ -16,9 +16,11 @@ from tasks.artifacts import read_json, sha256_file
 from tasks.check import check
 from tasks.errors import InputError
 from tasks.params import load
+from tasks.project.folder import ignore
 from tasks.project.template import with_values
 from tasks.sources import content, snapshot
 from tasks.sources.snapshot import Refreshed
+from tasks.worktree import scheduled
 from tests.identity import nobody as nobody
 from tests.toy import write_toy
 
@@ -190,3 +192,21 @@ def test_every_format_that_runs_read_can_be_looked_at() -> None:
     from tasks.rows.table import READERS
 
     assert set(content.READERS) == set(READERS)
+
+
+def test_a_scheduled_run_takes_one_into_its_own_version_of_the_data(root: Path) -> None:
+    versions.add_remote(root, "toy", 0)
+    made = [*ignore(root), *refresh(root).files, *versions.DVC_FILES, "dvc.yaml", "params.yaml", "toy.py"]
+    versions.commit(root, [*made, "mode.txt", "setting.txt"], "Begin")
+    write_rows(root / "rows.db", 44)
+    with scheduled(root) as checkout:
+        taken = snapshot.refresh(root, checkout.root, load(checkout.root / "params.yaml"))
+        assert taken.new and pq.read_table(checkout.root / PATH).num_rows == 44
+        assert checkout.commit(taken.files, "Retrain")
+        assert checkout.push() == "The data are pushed to DVC's remote."
+    assert pq.read_table(root / PATH).num_rows == 40 and not versions.uncommitted(root, f"{PATH}.dvc")
+    (root / "setting.txt").write_text("2")
+    versions.commit(root, ["setting.txt"], "the base moves")
+    with scheduled(root) as checkout:
+        assert pq.read_table(checkout.root / PATH).num_rows == 44
+        assert not snapshot.refresh(root, checkout.root, load(checkout.root / "params.yaml")).new
