@@ -181,9 +181,8 @@ def _told(url: str, attempt: Callable[[], T]) -> T:
     except InputError:
         raise
     except Exception as error:  # fsspec's file systems raise errors of their drivers
-        if refused_write(error) and not isinstance(error, PermissionError):
-            raise
-        raise failure(error, url) from None
+        refusal = None if isinstance(error, PermissionError) else refused_write(error, "the snapshot")
+        raise InputError(refusal) if refusal else failure(error, url) from None
 
 
 def is_transient(error: Exception) -> bool:
@@ -219,7 +218,7 @@ def failure(error: Exception, url: str) -> InputError:
     """The sentence for what a file system said, of which nothing is quoted."""
     said = " ".join(f"{type(one).__name__} {one}" for one in _chain(error))
     if isinstance(error, ImportError) or (isinstance(error, ValueError) and "rotocol not known" in said):
-        package = next((PACKAGES[name] for name in PACKAGES if name in said), None) or _package(said)
+        package = next((PACKAGES[name] for name in PACKAGES if name in said), None) or _package(said, scheme(url))
         return InputError(f"source.url needs a Python package for {scheme(url)}://: pip install '{package}'.")
     if isinstance(error, pa.ArrowInvalid):
         return InputError(f"{url} holds a file that is no whole Parquet: correct the pattern or the file.")
@@ -237,9 +236,9 @@ def failure(error: Exception, url: str) -> InputError:
     return InputError(f"{url} could not be read ({type(error).__name__}): check it with its own client.")
 
 
-def _package(said: str) -> str:
-    match = re.search(r"[Ii]nstall (?:the )?['\"]?([\w.-]+)", said)
-    return match[1] if match else "the one that fsspec names for it"
+def _package(said: str, kind: str) -> str:
+    match = re.search(r"[Ii]nstall (?!the\b)['\"]?([\w.-]+)", said)
+    return match[1] if match else f"fsspec[{kind}]"
 
 
 def refuse_other_ending(remote: Remote, path: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from tasks.errors import InputError
+from tasks.errors import InputError, refused_write
 from tasks.rows.table import COLUMN_NAME
 from tasks.sources.batches import BATCH_ROWS, from_tuples, write_parquet
 from tasks.sources.patience import CONNECT_SECONDS, patiently
@@ -83,7 +83,8 @@ def snapshot(url: str, query: str | None, path: Path, base: Path, max_rows: int)
     except InputError:
         raise
     except Exception as error:  # drivers raise errors of their own on the way
-        raise failure(error) from None
+        refusal = refused_write(error, "the snapshot") if isinstance(error, OSError) else None
+        raise InputError(refusal) if refusal else failure(error) from None
 
 
 def _select(query: str | None) -> str:

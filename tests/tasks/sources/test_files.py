@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -203,6 +204,15 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
     assert refusal("s3://rows/rows.csv", tmp_path / "x") == (
         "source.url needs a Python package for s3://: pip install 'graft[s3]'."
     )
+
+
+def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "there.csv").write_bytes(CSV)
+    monkeypatch.setattr(files.Remote, "copy", full)
+    assert refusal(f"file://{tmp_path}/there.csv", tmp_path / "x").startswith("Writing the snapshot was refused")
 
 
 def test_what_a_driver_says_is_not_quoted() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,14 @@ def test_a_file_that_is_none(database: Path) -> None:
 def test_a_driver_that_is_not_installed_is_named(database: Path) -> None:
     assert "No dialect nosuch" in refusal(database, url="nosuch://host/x")
     assert "pip install 'mysqlclient'" in refusal(database, url="mysql://host/x")
+
+
+def test_a_full_disk_is_told_as_such(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sql, "write_parquet", full)
+    assert refusal(database).startswith("Writing the snapshot was refused (No space left on device)")
 
 
 def test_what_a_driver_says_is_not_quoted() -> None:
