@@ -36,7 +36,7 @@ def _answers(port: int) -> bool:
 def postgresql() -> Iterator[int]:
     """The port of a cluster of its own, whose user ada needs a password; it does not start for root, who becomes
     postgres or nobody for it."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'graft[sql]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     found = [Path(name).resolve().parent for name in (shutil.which("postgres"), shutil.which("initdb")) if name]
     if len(found) < 2:
         pytest.skip("PostgreSQL is not installed here: put postgres and initdb on PATH")

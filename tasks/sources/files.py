@@ -27,7 +27,6 @@ HUB_URL = re.compile(r"^hf://datasets/([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/(.+)$"
 REFUSED = re.compile(r"credential|accessdenied|access denied|forbidden|signature|invalidaccesskey|permission", re.I)
 GONE = re.compile(r"no ?such|not ?found|does not exist|nosuchbucket", re.I)
 BROKEN = ("ClientConnector", "ServerDisconnected", "EndpointConnection", "ConnectionClosed", "ClientPayload")
-PACKAGES = {"s3fs": "graft[s3]"}
 
 
 class Remote:
@@ -218,7 +217,7 @@ def failure(error: Exception, url: str) -> InputError:
     """The sentence for what a file system said, of which nothing is quoted."""
     said = " ".join(f"{type(one).__name__} {one}" for one in _chain(error))
     if isinstance(error, ImportError) or (isinstance(error, ValueError) and "rotocol not known" in said):
-        package = next((PACKAGES[name] for name in PACKAGES if name in said), None) or _package(said, scheme(url))
+        package = _package(said, scheme(url))
         return InputError(f"source.url needs a Python package for {scheme(url)}://: pip install '{package}'.")
     if isinstance(error, pa.ArrowInvalid):
         return InputError(f"{url} holds a file that is no whole Parquet: correct the pattern or the file.")
@@ -244,7 +243,7 @@ def _package(said: str, kind: str) -> str:
 def refuse_other_ending(remote: Remote, path: str) -> None:
     """Refuse a `data.path` that says another format than the snapshot has."""
     own = PurePosixPath(path).suffix.lower()
-    if remote.ending not in ("", *READERS):
+    if not remote.is_folder and remote.ending not in READERS:
         raise InputError(f"{remote.shown} ends in none of {', '.join(READERS)}: name such a file, or a folder.")
     if (own if own in READERS else "") != remote.ending:
         wanted = f"end in {remote.ending}" if remote.ending else "name a folder"

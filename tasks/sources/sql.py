@@ -26,7 +26,7 @@ TIMEOUTS = {
     "mariadb": {"connect_timeout": CONNECT_SECONDS},
     "sqlite": {"timeout": CONNECT_SECONDS},
 }
-PACKAGES = {"psycopg": "graft[sql]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+PACKAGES = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 # What databases say, in the order in which it is looked for -> what is wrong, and what to do.
 SAID = (
     (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, quote
 
 from tasks.errors import InputError
 
@@ -51,7 +51,7 @@ def refuse_secrets(url: str) -> None:
     if not at and re.search(r"://[^/]*:[^/]*.*@", url) and is_database(url) and kind != "sqlite":
         user, at = rest.rpartition("@")[0], "@"  # a password with a slash in it
     secret = user.partition(":")[2] if is_database(url) or ":" in user else user
-    named = [value for name, value in parse_qsl(urlsplit(url).query) if SECRET_NAME.search(name)]
+    named = [value for name, value in parse_qsl(url.partition("?")[2]) if SECRET_NAME.search(name)]
     if (at and _is_plain(secret)) or any(map(_is_plain, named)):
         raise InputError(
             "source.url holds a password or a key, which git would keep: put it into an environment variable and write "

@@ -189,6 +189,24 @@ class TestS3:
         assert "is not open to us" in refusal("s3://rows/rows.csv", tmp_path / "x")
 
 
+def test_a_file_that_is_too_large(web: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there.csv").write_bytes(CSV)
+    monkeypatch.setattr(files, "MAX_BYTES", 10)
+    assert "which no snapshot may have" in refusal(f"file://{tmp_path}/there.csv", tmp_path / "x")
+    monkeypatch.setattr(files.Remote, "_tag", lambda self, name: None)  # a server that does not tell the size
+    assert "sample it" in refusal(f"{web}/rows.csv", tmp_path / "x")
+
+
+def test_files_of_a_pattern_that_differ(tmp_path: Path) -> None:
+    for name in ("text", "label"):
+        pq.write_table(pa.table({name: ["a"]}), tmp_path / f"{name}.parquet")
+    assert "have different columns or types" in refusal(f"file://{tmp_path}/*.parquet", tmp_path / "x.out")
+
+
+def test_no_name_of_a_store_leads_out_of_the_snapshot() -> None:
+    assert files._hidden("rows/images/../../evil", "rows/images") and not files._hidden("rows/a/b.png", "rows/a")
+
+
 def test_a_file_of_a_share_may_have_no_revision(tmp_path: Path) -> None:
     (tmp_path / "there.csv").write_bytes(CSV)
     assert fetch(f"file://{tmp_path}/there.csv", tmp_path / "here.csv").revision is None
@@ -202,7 +220,7 @@ def test_a_driver_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: py
     assert "pip install 'adlfs'" in refusal("abfs://rows/rows.csv", tmp_path / "x")
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     assert refusal("s3://rows/rows.csv", tmp_path / "x") == (
-        "source.url needs a Python package for s3://: pip install 'graft[s3]'."
+        "source.url needs a Python package for s3://: pip install 's3fs'."
     )
 
 
@@ -226,6 +244,7 @@ def test_data_path_says_the_format_that_comes(tmp_path: Path) -> None:
     files.refuse_other_ending(remote, "data/raw/rows.csv")
     with pytest.raises(InputError, match=r"let it end in \.csv"):
         files.refuse_other_ending(remote, "data/raw/rows.parquet")
-    (tmp_path / "there.xlsx").write_bytes(CSV)
-    with pytest.raises(InputError, match=r"ends in none of \.csv"):
-        files.refuse_other_ending(files.opened(f"file://{tmp_path}/there.xlsx"), "data/raw/rows.xlsx")
+    for name in ("there.xlsx", "there"):
+        (tmp_path / name).write_bytes(CSV)
+        with pytest.raises(InputError, match=r"ends in none of \.csv"):
+            files.refuse_other_ending(files.opened(f"file://{tmp_path}/{name}"), f"data/raw/{name}")

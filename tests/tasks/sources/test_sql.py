@@ -136,6 +136,7 @@ def test_a_file_that_is_none(database: Path) -> None:
 def test_a_driver_that_is_not_installed_is_named(database: Path) -> None:
     assert "No dialect nosuch" in refusal(database, url="nosuch://host/x")
     assert "pip install 'mysqlclient'" in refusal(database, url="mysql://host/x")
+    assert sql.PACKAGES["psycopg"] == "psycopg[binary]", "the bare package finds no libpq on most machines"
 
 
 def test_a_full_disk_is_told_as_such(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:

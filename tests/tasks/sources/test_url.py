@@ -19,6 +19,7 @@ from tasks.sources import url
         "https://hunter2@host/rows.csv",
         "https://host/rows.csv?X-Amz-Signature=hunter2",
         "https://host/rows.csv?token=hunter2",
+        "https://[host/rows.csv?token=hunter2",
     ],
 )
 def test_a_secret_in_plain_words_is_refused_and_not_repeated(text: str) -> None:
