@@ -25,6 +25,7 @@ def collect(root: Path) -> dict[str, Any]:
     receipt = read_json(root / "data/adaptation/receipt.json")
     chain = _read(root, "data/deployment/chain.json") or {"artefacts": {}, "shipped": None, "reason": None}
     selection, adaptation = _read(root, "data/selection/choice.json"), _read(root, "data/adaptation/adaptation.json")
+    ranking = _read(root, "data/selection/ranking.json") or []
     return {
         "verdict": receipt["verdict"],
         "sentence": receipt["sentence"],
@@ -38,12 +39,23 @@ def collect(root: Path) -> dict[str, Any]:
         "shipped": chain["shipped"],
         "shipped_reason": chain["reason"],
         "selection": selection,
-        "ranking": _read(root, "data/selection/ranking.json") or [],
+        "ranking": ranking,
+        "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]["accuracy"]),
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
         "quality": _read(root, "data/preparation/quality.json"),
         "lineage": _lineage(root, receipt),
     }
+
+
+def _prediction(
+    selection: dict[str, Any], ranking: list[dict[str, Any]], realised: dict[str, float]
+) -> dict[str, Any] | None:
+    """What selection foresaw of the frozen features that it picked, beside what they reached on the test rows."""
+    frozen = selection["scopes"]["frozen"]
+    wanted = (selection.get("source"), frozen.get("depth"), frozen.get("pool"))
+    picked = [one for one in ranking if (one["source"], one.get("depth"), one.get("pool")) == wanted]
+    return {"predicted": picked[0]["accuracy"], "realised": realised} if picked else None
 
 
 def _lineage(root: Path, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +105,7 @@ def text(record: dict[str, Any]) -> str:
         for one in record["ranking"]
         if one.get("picked_by")  # what a limit left out has none
     ]
+    lines += _foreseen(record["prediction"])
     rows, out = data["rows"], sum(data["quarantined"].values())
     lines += [
         f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."
@@ -102,8 +115,18 @@ def text(record: dict[str, Any]) -> str:
     if missing:
         lines.append(f"No test rows, so no score: {', '.join(missing)}.")
     looks = record["lineage"]["looks_at_this_test"]
-    lines.append(f"This test set was looked at {looks} time{'' if looks == 1 else 's'} with different results.")
+    lines.append(f"Receipts read off this test set so far: {looks}. Each one more makes it a little less of a test.")
     return "\n".join(lines)
+
+
+def _foreseen(prediction: dict[str, Any] | None) -> list[str]:
+    if prediction is None:
+        return []
+    realised = prediction["realised"]
+    return [
+        f"Selection foresaw {prediction['predicted']:.1%} for a probe of the frozen features; on the test rows it "
+        f"reaches {realised['value']:.1%} (95 % interval {realised['low']:.1%} to {realised['high']:.1%})."
+    ]
 
 
 def _quality(quality: dict[str, Any] | None) -> list[str]:

@@ -31,11 +31,13 @@ def project(tmp_path: Path) -> Path:
         "data/selection/choice.json": {
             "model_reason": "The only one.",
             "scope_reason": "frozen: few rows.",
-            "scopes": {"frozen": {"reason": "Depth 3."}, "full": {"reason": "All."}},
+            "source": "path:m",
+            "scopes": {"frozen": {"depth": 3, "pool": "mean", "reason": "Depth 3."}, "full": {"reason": "All."}},
         },
         "data/selection/ranking.json": [
-            {"source": "path:m", "depth": 3, "pool": "mean", "picked_by": []},
-            {"source": "path:m", "depth": 2, "pool": "first", "picked_by": ["LogME", "k-NN"]},
+            {"source": "path:m", "from_depth": 4, "reason": "too large"},
+            {"source": "path:m", "depth": 3, "pool": "mean", "picked_by": [], "accuracy": 0.625},
+            {"source": "path:m", "depth": 2, "pool": "first", "picked_by": ["LogME", "k-NN"], "accuracy": 0.5},
         ],
         "data/preparation/card.json": {
             "rows": {"train": 8, "validation": 2, "test": 3},
@@ -72,8 +74,8 @@ def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
         *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences", "f1_per_label"),
-        *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "adaptation", "data", "quality"),
-        "lineage",
+        *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "prediction", "adaptation", "data"),
+        *("quality", "lineage"),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -83,6 +85,14 @@ def test_the_keys_of_the_report(project: Path) -> None:
         "onnx",
         {"onnx", "served"},
     )
+
+
+def test_what_selection_foresaw_stands_beside_what_was_reached(project: Path) -> None:
+    record = collect(project)
+    assert record["prediction"] == {"predicted": 0.625, "realised": record["scores"]["frozen_probe"]["accuracy"]}
+    assert "Selection foresaw 62.5% for a probe" in text(record) and "it reaches 100.0%" in text(record)
+    write_json(project / "data/selection/ranking.json", [])
+    assert collect(project)["prediction"] is None
 
 
 def test_a_missing_zero_shot_score_has_its_reason(project: Path) -> None:
@@ -118,7 +128,7 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
     assert lines[-3:] == [
         "Data: 8 training, 2 validation, 3 test rows; 3 quarantined.",
         "No test rows, so no score: c.",
-        "This test set was looked at 2 times with different results.",
+        "Receipts read off this test set so far: 2. Each one more makes it a little less of a test.",
     ]
 
 
