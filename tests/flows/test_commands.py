@@ -108,7 +108,7 @@ def test_schema_has_every_section(project: Path) -> None:
     assert result.exit_code == 0
     sections = json.loads(result.stdout)["properties"]
     assert set(sections) == {
-        "project", "data", "resources", "selection", "preparation", "adaptation", "receipt", "deployment",
+        "project", "data", "source", "resources", "selection", "preparation", "adaptation", "receipt", "deployment",
             "monitoring",
     }  # fmt: skip
 
