@@ -95,7 +95,7 @@ def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
     sample: list[str] | None = None if checked else []
     for listed in _listed(path, data):
         table = listed.table
-        keep = _where(table, data.where)
+        keep = kept_by(table, data.where)
         chosen = table.filter(keep)
         inputs = _texts(_valid(chosen, data.input_column, path), path, data.input_column)
         if sample is not None and len(sample) < SAMPLE_ROWS:
@@ -147,7 +147,8 @@ def read_source(path: Path, max_rows: int, text_columns: Sequence[str] | None = 
     return Listing(table, [None] * table.num_rows)
 
 
-def _where(table: pa.Table, where: dict[str, str | int | float | bool]) -> pa.Array:
+def kept_by(table: pa.Table | pa.RecordBatch, where: dict[str, str | int | float | bool]) -> pa.Array:
+    """Which rows `data.where` keeps, (N,) booleans; all columns that it names must be there."""
     columns = {name: table.column(name).to_pylist() for name in where}
     keep = [all(_is(columns[name][i], wanted) for name, wanted in where.items()) for i in range(table.num_rows)]
     return pa.array(keep, type=pa.bool_())

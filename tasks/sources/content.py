@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows.read import label_text
+from tasks.rows.read import columns, kept_by, label_text
 from tasks.rows.table import check_columns, unreadable
 from tasks.sources.batches import BATCH_ROWS, MAX_ROW_BYTES, refuse_long
 
@@ -42,8 +42,7 @@ def inspect(path: Path, max_rows: int, data: Data | None, name: str) -> int:
     rows, labels = 0, Labels(data, name) if data else None
     for batch in _batches(path, name):
         if rows == 0 and data:
-            named = dict.fromkeys((data.input_column, data.label_column, *sorted(data.where)))
-            check_columns(name, batch, named, "correct source.query or data.input_column and data.label_column")
+            check_columns(name, batch, columns(data), "correct source.query or the columns that data names")
         _refuse_long_rows(batch, rows, name)
         if labels:
             labels.look(batch, rows)
@@ -73,11 +72,11 @@ class Labels:
                 f"Column {self.data.label_column!r} of {self.name} holds {column.type}, which is no label: name "
                 "another with data.label_column."
             )
-        where = {name: batch.column(name).to_pylist() for name in self.data.where}
+        keep = kept_by(batch, self.data.where).to_pylist()
+        self.kept += sum(keep)
         for i, value in enumerate(column.to_pylist()):
-            if not all(label_text(where[name][i]) == label_text(wanted) for name, wanted in self.data.where.items()):
+            if not keep[i]:
                 continue
-            self.kept += 1
             if isinstance(value, float) and math.isnan(value):
                 raise InputError(
                     f"Row {before + i + 1} of {self.name} has the label NaN: make it NULL, which is quarantined, or "

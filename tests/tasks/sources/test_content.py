@@ -14,6 +14,7 @@ import yaml
 
 from tasks.errors import InputError
 from tasks.params import Data
+from tasks.rows.read import batches
 from tasks.sources import content
 from tests.projects import REPO
 
@@ -97,6 +98,24 @@ def test_labels_that_where_leaves_out_do_not_count(tmp_path: Path) -> None:
 def test_a_missing_column(name: str, tmp_path: Path) -> None:
     told = refusal(tmp_path / name, rows(), label_column="intent")
     assert told.startswith("the source has no column 'intent': it has text, label, channel;")
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"), [(("True", "False"), True), (("1.0", "2.0"), 1), (("1", "0"), True), (("a", "b"), "a")]
+)
+def test_where_keeps_the_rows_of_a_snapshot_that_it_keeps_in_a_run(
+    cells: tuple[str, str], wanted: bool | int | str, tmp_path: Path
+) -> None:
+    given = [row | {"kept": cells[i % 4 > 1]} for i, row in enumerate(rows())]
+    path = write(tmp_path / "rows.csv", given)
+    assert sum(len(part.numbers) for part in batches(path, data(where={"kept": wanted}))) == 10
+    assert look(path, given, where={"kept": wanted}) == 20
+
+
+@ENDINGS
+def test_a_column_that_places_rows_or_has_a_rule_is_missed_too(name: str, tmp_path: Path) -> None:
+    for changes in ({"group_column": "customer"}, {"rules": {"customer": {"unique": True}}}):
+        assert "has no column 'customer'" in refusal(tmp_path / name, rows(), **changes)
 
 
 def test_one_label(tmp_path: Path) -> None:
