@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows.head import head
-from tasks.rows.read import label_text
+from tasks.rows.read import kept_by, label_text
 
 Kind = Literal["classes", "numbers", "several", "steps"]
 SEPARATORS = (";", "|")
@@ -93,10 +93,11 @@ def refuse_other_problem(root: Path, params: Params) -> None:
     """
     data: Data = params.data
     name = Path(data.path).name
-    table = head(root / data.path, (data.input_column, data.label_column))
-    if table is None or table.column_names.count(data.label_column) != 1:
+    table = head(root / data.path, (data.input_column, data.label_column, *data.where))
+    if table is None or any(table.column_names.count(column) != 1 for column in (data.label_column, *data.where)):
         return
-    kind, where = kind_of(table.column(data.label_column)), f"Column {data.label_column!r} of {name}"
+    labels = table.column(data.label_column).filter(kept_by(table, data.where))
+    kind, where = kind_of(labels), f"Column {data.label_column!r} of {name}"
     if kind == "numbers":
         raise InputError(
             f"{where} holds numbers with decimals, which is regression, not {params.project.problem}: set "

@@ -52,7 +52,7 @@ def write(root: Path, labels: list[str]) -> None:
 def refusal(root: Path, labels: list[str]) -> str:
     write(root, labels)
     with pytest.raises(InputError) as found:
-        refuse_other_problem(root, params(data__path="rows.csv"))
+        refuse_other_problem(root, params(data__path="rows.csv", data__where={}))
     (sentence,) = found.value.sentences
     return sentence
 
@@ -71,9 +71,19 @@ def test_several_labels_a_row_are_multi_label(tmp_path: Path) -> None:
     )
 
 
+def test_rows_that_where_leaves_out_say_nothing_of_the_labels(tmp_path: Path) -> None:
+    lines = [f"text {i},{label},1" for i, label in enumerate(["a", "b"] * 10)]
+    lines += [f"price {i},{label},2" for i, label in enumerate(JOINED)]
+    (tmp_path / "rows.csv").write_text("\n".join(["text,label,shop", *lines]) + "\n")
+    for kept in (1, "1"):
+        refuse_other_problem(tmp_path, params(data__path="rows.csv", data__where={"shop": kept}))
+    with pytest.raises(InputError, match="several labels a row"):
+        refuse_other_problem(tmp_path, params(data__path="rows.csv", data__where={"shop": 2}))
+
+
 def test_classes_and_steps_pass_and_so_does_what_others_refuse(tmp_path: Path) -> None:
     for labels in (["a", "b"], ["1", "2", "3"]):
         write(tmp_path, labels)
-        refuse_other_problem(tmp_path, params(data__path="rows.csv"))
+        refuse_other_problem(tmp_path, params(data__path="rows.csv", data__where={}))
     refuse_other_problem(tmp_path, params(data__path="rows.csv", data__label_column="gone"))
     refuse_other_problem(tmp_path, params(data__path="gone.csv"))
