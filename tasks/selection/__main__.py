@@ -16,6 +16,7 @@ from tasks.params import Candidate
 from tasks.rows.clean import Clean, Rows, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
+from tasks.rows.read import columns
 from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift, transferability
 from tasks.stage import Stage, run
 from tasks.weights import resolve
@@ -69,10 +70,9 @@ def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:
     data = stage.params.data
     texts = not modalities.part(stage.params.project.modality, "source").FILES
     table = head(stage.root / data.path, (data.input_column, data.label_column))
-    named = [data.input_column, data.label_column, *data.where]
     return {
         "scripts": contents.scripts(rows.inputs()) if texts else None,
-        "columns": contents.columns(table, named, data.label_column) if table else None,
+        "columns": contents.columns(table, columns(data), data.label_column) if table else None,
     }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from tasks.artifacts import read_json
 from tasks.selection.contents import columns, in_words, scripts
+from tests.projects import run_stage, write_project
 
 DAYS = [date(2025, 1, 1) + timedelta(days=i) for i in range(60)]
 
@@ -80,3 +83,16 @@ def test_the_words_carry_the_figures() -> None:
         "Column sent holds times: if the model is to answer later rows, a split by content is too kind to it.",
     ]
     assert in_words({"scripts": None, "columns": None}) == []
+
+
+@pytest.mark.parametrize(
+    "placing", [{"group_column": "customer_id"}, {"time_column": "sent", "test_from": "2026-02-01"}]
+)
+def test_selection_gives_no_advice_that_was_taken(placing: dict[str, str], tmp_path: Path) -> None:
+    root = write_project(tmp_path, **{f"data__{leaf}": value for leaf, value in placing.items()})
+    header, *rows = (root / "data/raw/rows.csv").read_text().splitlines()
+    lines = [f"{row},c{i // 3},2026-{1 + i // 90:02d}-{1 + i % 28:02d}" for i, row in enumerate(rows)]
+    (root / "data/raw/rows.csv").write_text("\n".join([f"{header},customer_id,sent", *lines]))
+    run_stage(root, "selection")
+    found = read_json(root / "data/selection/analysis.json")["columns"]
+    assert [*found["groups"], *found["times"]] == ["customer_id" if "time_column" in placing else "sent"]
