@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tasks import fingerprint, linked, lock
+from tasks import fingerprint, linked, lock, readings
 from tasks.errors import GateError, InputError
 from tasks.reproduce import PHASES, reproduce
 from tasks.stage import STATE, one_writer, read_dvc_yaml
@@ -51,6 +51,7 @@ def rerun(home: Path, revision: str, log: Callable[[str], None]) -> Rerun:
             root = linked.stand_on(home, place, commit)
             before = _lock(root, revision)
             linked.share_data(home, root)
+            linked.link(home / STATE / readings.FOLDER, root / STATE / readings.FOLDER)
             linked.fetch_sources(root, commit)
             (root / lock.NAME).unlink()
             _run(root, revision, log)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tasks import linked, lock, versions
+from tasks import linked, lock, readings, versions
 from tasks.artifacts import write_text
 from tasks.errors import InputError
 from tasks.project.template import with_values
@@ -28,8 +28,8 @@ FEEDBACK = "feedback"
 # Beside data.path, where a retraining took a snapshot of its source.
 SNAPSHOT = ".source.json"
 IGNORES = "data/raw/.gitignore"
-# Stores of .graft that a run here has in common with runs by hand; both are safe for two writers.
-SHARED_STORES = ("features", "looks")
+# Stores of .graft that a run here has in common with runs by hand; all are safe for two writers.
+SHARED_STORES = ("features", "looks", readings.FOLDER)
 NONE = "0" * 40
 # The retraining of a night may still run when the clock says transfer: its turn comes.
 TURN_SECONDS = 6 * 3600.0

@@ -6,12 +6,13 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from flows.commands import app
-from tasks import versions
+from tasks import rerun, versions
 from tasks.errors import CrashError, GateError, InputError
 from tasks.reproduce import reproduce
 from tests.identity import nobody as nobody
@@ -60,6 +61,21 @@ def test_a_revision_gives_the_same_bytes_in_a_clone_that_has_the_remote_alone(pr
     for stage in ("selection", "preparation", "preparation_gate"):
         assert f"Running stage '{stage}'" in result.stderr, "an equal run that DVC remembers proves nothing"
     assert state(root) == before and not (root / ".graft/reproduce").exists()
+
+
+def test_a_choice_that_rests_on_a_reading_is_made_by_the_same_one(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stores: list[Path] = []
+    plain = rerun._run
+
+    def run(root: Path, *others: Any) -> None:
+        stores.append((root / ".graft/readings").resolve())
+        plain(root, *others)
+
+    monkeypatch.setattr(rerun, "_run", run)
+    assert graft(project, "first").exit_code == 0
+    assert stores == [project / ".graft/readings"] and stores[0].is_dir()
 
 
 def test_an_equal_run_in_the_cache_is_not_taken_for_a_run(project: Path) -> None:

@@ -98,8 +98,8 @@ def test_data_go_to_the_remote_and_the_cache_of_the_checkout(ran: Path) -> None:
     assert cache.resolve() == ran / ".dvc/cache" and list((ran / ".dvc/cache/files").rglob("*"))
 
 
-def test_features_and_counted_looks_are_those_of_the_checkout(ran: Path) -> None:
-    for name in ("features", "looks"):
+def test_features_readings_and_counted_looks_are_those_of_the_checkout(ran: Path) -> None:
+    for name in ("features", "looks", "readings"):
         assert (ran / ".graft/worktree/.graft" / name).resolve() == ran / ".graft" / name
 
 
