@@ -128,6 +128,10 @@ def _blocks(last: Scored) -> str:
     return f"The lowest {last.depth} of {last.deepest} blocks, all that selection.limits leave"
 
 
+def _top(last: Scored) -> str:
+    return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
+
+
 def _scope(rows_per_label: float, full_from: int) -> tuple[str, str]:
     if rows_per_label >= full_from:
         return "full", (
@@ -161,7 +165,7 @@ def _votes(scored: Sequence[Scored]) -> str:
 def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> str:
     if best.depth == last.depth:
         return (
-            f"Depth {best.depth} of {best.deepest}, pool {best.pool}: the last block ranks first of {len(same_model)} "
+            f"Depth {best.depth} of {best.deepest}, pool {best.pool}: {_top(last)} ranks first of {len(same_model)} "
             f"depths and pools by {_votes(same_model)} together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) "
             f"and {best.log_me:.3f}."
         )
@@ -169,7 +173,7 @@ def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> 
     return (
         f"Depth {best.depth} of {best.deepest}, pool {best.pool}, ranks first by {_votes(same_model)} together: "
         f"{best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f} against {last.log_loss:.3f} "
-        f"({last.accuracy:.1%}) and {last.log_me:.3f} at the last block, with {saved:.0%} fewer operations."
+        f"({last.accuracy:.1%}) and {last.log_me:.3f} at {_top(last)}, with {saved:.0%} fewer operations."
     )
 
 

@@ -103,6 +103,14 @@ def test_a_best_last_block_is_said_so() -> None:
     )
 
 
+def test_a_deepest_cut_that_limits_leave_is_not_called_the_last_block() -> None:
+    deepest = "at the deepest cut that selection.limits leave, with 50% fewer operations."
+    cuts = [scored(0.4, 4, depth=0, deepest=3), scored(0.5, 8, depth=1, deepest=3)]
+    assert choose(cuts, 10, 2, 200)["scopes"]["frozen"]["reason"].endswith(deepest)
+    reason = choose(cuts[1:], 10, 2, 200)["scopes"]["frozen"]["reason"]
+    assert "the deepest cut that selection.limits leave ranks first of 1 depths" in reason
+
+
 def test_the_model_reason_names_the_best_of_the_others() -> None:
     points = [
         scored(0.4, 9, source="path:a"),
