@@ -55,9 +55,10 @@ def main(stage: Stage) -> None:
     words += [chosen["scopes"][chosen["scope"]]["reason"], choice.picks_in_words(scored)]
     if params.data.test is not None:
         own = clean.of("test").from_source("test")
-        sides = (side.sample(shift.ROWS, params.project.seed) for side in (rows, own))
-        record["shift"] = shift.measure(stage, chosen, *sides)
-        words.append(distance.in_words(record["shift"]))
+        training, test = (side.sample(shift.ROWS, params.project.seed) for side in (rows, own))
+        enough = min(len(training), len(test)) >= distance.FEWEST_ROWS
+        record["shift"] = shift.measure(stage, chosen, training, test) if enough else None
+        words.append(distance.in_words(record["shift"]) if enough else distance.TOO_FEW)
     write_json(stage.out("data/selection/analysis.json"), record)
     write_json(stage.out("data/selection/ranking.json"), [*choice.ranking(scored), *map(asdict, out)])
     write_json(stage.out("data/selection/choice.json"), chosen)

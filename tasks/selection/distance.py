@@ -15,6 +15,9 @@ from tasks import drift
 from tasks.problems.classification.learn import out_of_fold_logits
 
 FOLDS = 5
+# Of each side: two a fold.
+FEWEST_ROWS = 2 * FOLDS
+TOO_FEW = f"How far test rows are from training rows is not told: that takes {FEWEST_ROWS} of each."
 INVERSE_REGULARISATION = 0.01
 DIVISIONS = 400
 WORD = re.compile(r"\w+")

@@ -9,6 +9,8 @@ import pytest
 
 from tasks.artifacts import read_json
 from tasks.selection.distance import (
+    FEWEST_ROWS,
+    TOO_FEW,
     Discrepancy,
     Overlap,
     discrepancy,
@@ -89,6 +91,17 @@ def test_the_reading(distance: float, chance: float, verdict: str) -> None:
     assert f"{distance:.2f} of 2" in found and "0.0123" in found and f"{chance:.1%} of random divisions" in found
     assert found.endswith("; 91% of the words in test rows occur in training rows.")
     assert "words" not in in_words(record(distance, Discrepancy(0.0123, chance), None))
+
+
+@pytest.mark.parametrize("rows", [1, FEWEST_ROWS - 1])
+def test_a_test_set_of_few_rows_has_no_distance(tmp_path: Path, rows: int) -> None:
+    root = write_project(tmp_path, data__test="data/raw/test.csv")
+    header, *lines = (root / "data/raw/rows.csv").read_text().splitlines()
+    (root / "data/raw/test.csv").write_text("\n".join([header, *lines[:rows]]))
+    (root / "data/raw/rows.csv").write_text("\n".join([header, *lines[rows:]]))
+    run_stage(root, "selection")
+    assert read_json(root / "data/selection/analysis.json")["shift"] is None
+    assert TOO_FEW in (root / "data/selection/summary.md").read_text()
 
 
 @pytest.mark.parametrize("shifted", [False, True])
