@@ -70,14 +70,21 @@ def _measured(present: Any, terms: Sequence[str], classes: np.ndarray) -> list[G
     """Every term with enough rows, and its commonest label."""
     from scipy.special import betaincinv
 
-    counts = np.asarray(present.T @ np.eye(int(classes.max()) + 1)[classes])
-    rows, hits, labels = counts.sum(axis=1), counts.max(axis=1), counts.argmax(axis=1)
-    enough = np.flatnonzero(rows >= MIN_ROWS).tolist()
-    bounds = betaincinv(hits[enough], rows[enough] - hits[enough] + 1, ERROR_RATE / max(1, len(enough)))
-    return [
-        Giveaway(terms[t], int(labels[t]), int(rows[t]), float(hits[t] / rows[t]), float(bound))
-        for t, bound in zip(enough, bounds, strict=True)
-    ]
+    enough = np.flatnonzero(_counts(present) >= MIN_ROWS)
+    present = present[:, enough]
+    rows, hits, labels = _counts(present), np.zeros(len(enough)), np.zeros(len(enough), dtype=int)
+    for label in range(int(classes.max()) + 1):  # one at a time: millions of terms times a thousand labels are too many
+        own = _counts(present[classes == label])
+        labels[own > hits] = label
+        hits = np.maximum(hits, own)
+    bounds = betaincinv(hits, rows - hits + 1, ERROR_RATE / max(1, len(enough)))
+    found = zip(enough.tolist(), labels.tolist(), rows, hits, bounds, strict=True)
+    return [Giveaway(terms[t], label, int(n), float(hit / n), float(bound)) for t, label, n, hit, bound in found]
+
+
+def _counts(present: Any) -> np.ndarray:
+    """Rows that have each term, (T,)."""
+    return np.asarray(present.sum(axis=0)).ravel()
 
 
 def _within(one: str, other: str) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+import scipy.sparse
 
 from tasks.preparation.leaking import MIN_ROWS, giveaways, named
 
@@ -62,3 +65,15 @@ def test_a_label_whose_name_stands_in_its_examples_is_named() -> None:
 def test_a_name_that_stands_in_the_examples_of_another_label_is_not() -> None:
     present = np.stack([column(400, slice(200, 260))], axis=1)
     assert named(present, ["sport"], ["sport", "news"], CLASSES) == []
+
+
+def test_many_terms_and_labels_take_no_more_memory_than_the_terms() -> None:
+    draw = np.random.default_rng(0)
+    rows, terms, labels = 2_000, 100_000, 500
+    words = (np.ones(rows * 20, dtype=int), (np.repeat(np.arange(rows), 20), draw.integers(0, terms, rows * 20)))
+    present = scipy.sparse.csr_matrix(words, shape=(rows, terms))
+    tracemalloc.start()
+    giveaways(present, ["word"] * terms, np.arange(rows) % labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * terms * labels / 20, f"{peak / 1e6:.0f} MB"
