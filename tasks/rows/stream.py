@@ -78,12 +78,14 @@ def _open_csv(path: Path, columns: Sequence[str], block_bytes: int) -> Iterator[
 
 def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     names: dict[str, None] = {}
+    types: dict[str, pa.DataType] = {}
     done = 0
     for block in _whole_lines(path):
         try:
             table = parse_jsonl(functools.partial(pa.BufferReader, block), len(block) + 1, text_columns)
         except pa.ArrowInvalid as error:
             raise pa.ArrowInvalid(ROW.sub(lambda found: f"in row {done + int(found[1])}", str(error))) from None  # noqa: B023
+        _refuse_mixed(path, table, text_columns, types, done)
         done += table.num_rows
         names |= dict.fromkeys(table.column_names)
         for name in columns:
@@ -91,6 +93,21 @@ def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> I
                 table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         yield table
     check_columns(path.name, pa.table({name: pa.nulls(0) for name in names}), columns, REMEDY)
+
+
+def _refuse_mixed(
+    path: Path, table: pa.Table, columns: Sequence[str], types: dict[str, pa.DataType], done: int
+) -> None:
+    """Each block has its own types, by which the same label would be 1 in one and 1.0 in the next."""
+    for name in dict.fromkeys(columns):
+        if name not in table.column_names:
+            continue
+        column = table.column(name)
+        if column.null_count < len(column) and types.setdefault(name, column.type) != column.type:
+            raise InputError(
+                f"{path.name} mixes types in column {name!r} ({types[name]}, then {column.type} behind row {done}): "
+                "give the column one type."
+            )
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:

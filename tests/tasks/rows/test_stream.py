@@ -81,6 +81,17 @@ def test_a_column_that_only_some_blocks_of_jsonl_have_is_there(tmp_path: Path) -
     assert [row["who"] for row in found] == [None] * 500 + ["me"] * 50
 
 
+@pytest.mark.parametrize("other", [2.0, "2", "2026-01-31"])
+def test_a_column_that_is_text_in_the_end_has_one_type_in_all_blocks_of_jsonl(tmp_path: Path, other: object) -> None:
+    rows = [*ROWS, *({"text": "late", "label": None} for _ in range(80)), {"text": "odd", "label": other}]
+    path = write(tmp_path / "rows.jsonl", rows)
+    with pytest.raises(
+        InputError, match=r"rows\.jsonl mixes types in column 'label' \(int64, then \w+ behind row \d+\)"
+    ):
+        read(path)
+    assert len([*stream(path, 2_000, ["label"], [])]) > 5, "a number that is none in the end may have decimals"
+
+
 def test_a_fault_behind_the_first_block_is_told_without_its_content(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", ROWS)
     with path.open("a") as file:
