@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tasks import export, hub, modalities, problems, readings, weights
-from tasks.errors import CrashError
+from tasks.errors import CrashError, InputError
 from tasks.modalities.contract import Arrays, Encoder
 from tasks.network import Network
 from tasks.params import Candidate
@@ -93,9 +93,14 @@ def _export(
 def _measured(place: Path, threads: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "tasks.selection.stopwatch", "graph.onnx", "row.npz", str(threads)]
     house = str(Path(__file__).resolve().parents[2])
-    done = subprocess.run(
-        command, cwd=place, env=os.environ | {"PYTHONPATH": house}, capture_output=True, text=True, timeout=SECONDS
-    )
+    variables = os.environ | {"PYTHONPATH": house}
+    try:
+        done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        raise InputError(
+            f"The speed of a candidate could not be read within {SECONDS} seconds: take it out of "
+            "selection.candidates, or set selection.limits.max_milliseconds to null."
+        ) from None
     if done.returncode:
         raise CrashError(f"The speed of a candidate could not be read: {(done.stderr.splitlines() or [''])[-1][:200]}.")
     found: dict[str, Any] = json.loads(done.stdout)
