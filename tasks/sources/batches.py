@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from tasks.errors import InputError
+from tasks.rows.read import label_text
 from tasks.rows.table import COLUMN_NAME
 
 BATCH_ROWS = 5000
@@ -54,7 +55,7 @@ def write_parquet(path: Path, batches: Iterable[pa.RecordBatch], max_rows: int, 
 def from_tuples(
     columns: Sequence[str], parts: Iterable[Sequence[Sequence[Any]]], name: str
 ) -> Iterator[pa.RecordBatch]:
-    """Tuples of a database as record batches; the first rows say which type a column has.
+    """Tuples of a database as record batches; the first rows say which type a column has, text where all are empty.
 
     Args:
         columns: C names.
@@ -65,13 +66,17 @@ def from_tuples(
         InputError: a row that is too long, or a column of more than one type.
     """
     kinds: list[pa.DataType] | None = None
+    unknown: list[bool] = []
     before = 0
     for part in parts:
         rows = [[_cell(value) for value in row] for row in part]
         for number, row in enumerate(rows, before + 1):
             refuse_long(sum(len(cell) for cell in row if isinstance(cell, str | bytes)), number, name)
         wanted = kinds or [None] * len(columns)
-        cells = zip(*rows, strict=True)
+        cells = [list(column) for column in zip(*rows, strict=True)]
+        if kinds is None:
+            unknown = [all(cell is None for cell in column) for column in cells]
+        cells = [[*map(_text, column)] if late else column for column, late in zip(cells, unknown, strict=True)]
         made = [_array(*one, before, name) for one in zip(cells, wanted, columns, strict=True)]
         kinds = kinds or [array.type for array in made]
         yield pa.record_batch(made, schema=pa.schema(list(zip(columns, kinds, strict=True))))
@@ -96,6 +101,10 @@ def _cell(value: Any) -> Any:
     if isinstance(value, dict | list):
         return json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return bytes(value) if isinstance(value, memoryview | bytearray) else str(value)
+
+
+def _text(value: Any) -> str | bytes | None:
+    return value if isinstance(value, str | bytes) else label_text(value)
 
 
 def _array(cells: Sequence[Any], kind: pa.DataType | None, column: str, before: int, name: str) -> pa.Array:

@@ -100,6 +100,17 @@ def test_a_type_that_changes_in_a_later_batch(database: Path, monkeypatch: pytes
     assert "mixes types (int64 and int and str, after row 14)" in refusal(database)
 
 
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.5, "1.5"), (3, "3"), ("2026-01-31", "2026-01-31"), (" as it is ", " as it is ")]
+)
+def test_a_column_that_is_empty_at_first_is_text(
+    value: object, text: str, database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "BATCH_ROWS", 7)
+    write(database, [(f"{i:02}", None if i < 20 else value) for i in range(30)])
+    assert pq.read_table(take(database))["label"].to_pylist() == [None] * 20 + [text] * 10
+
+
 def test_a_long_row(database: Path) -> None:
     write(database, [("a", "x"), ("b" * 10_000_000, "y")])
     assert "Row 2 of the result of source.query has 10.0 MB" in refusal(database)
