@@ -11,7 +11,7 @@ from tasks.rows.split import Split
 # In the order that their rows stand in.
 Source = Literal["path", "feedback", "test"]
 SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
-DIGITS = re.compile(r"\d+")
+DIGITS = re.compile(r"(?<!ISO )(?<!\d)\d+")
 # Where a duplicate's first copy stands, and the name of a rare label.
 FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 

@@ -24,6 +24,7 @@ FAULTS = [
     ("reason", "expected"),
     [
         ("empty example", "empty example"),
+        ("column 'sent' is no date in ISO 8601", "column 'sent' is no date in ISO 8601"),
         ("duplicate of test row 7 of own.jsonl", "duplicate of test row N"),
         (
             "label 'x 1' has 2 training rows, under data.min_rows_per_label 5",
