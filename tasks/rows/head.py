@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,12 +11,13 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
 
-ROWS = 20_000
+ROWS, BYTES = 20_000, 1 << 26
 BLOCK_BYTES = 1 << 24
+BATCH_ROWS = 512  # of Parquet
 
 
 def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa.Table | None:
-    """At most `rows` rows; None for a folder, and for a file that cannot be read, which reading it in full tells.
+    """At most `rows` rows, fewer of long ones; None for a folder, and for what cannot be read, as others tell.
 
     Args:
         path: CSV, JSONL or Parquet.
@@ -25,11 +25,12 @@ def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa
         rows: at most.
     """
     try:
-        parts, left = [], rows
+        parts, left, size = [], rows, 0
         for part in HEADS[path.suffix.lower()](path, text_columns, rows) if path.is_file() else ():
             parts.append(part.slice(0, left))
             left -= parts[-1].num_rows
-            if left <= 0:
+            size += parts[-1].nbytes
+            if left <= 0 or size >= BYTES:
                 break
         return pa.concat_tables(parts, promote_options="permissive") if parts else None
     except (KeyError, OSError, UnicodeDecodeError, pa.ArrowException):
@@ -37,7 +38,7 @@ def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa
 
 
 def _csv(path: Path, text_columns: tuple[str, ...], _: int) -> Iterator[pa.Table]:
-    read = pa.csv.ReadOptions(block_size=BLOCK_BYTES)
+    read = pa.csv.ReadOptions(block_size=BLOCK_BYTES, use_threads=False)
     parse = pa.csv.ParseOptions(newlines_in_values=True)
     convert = pa.csv.ConvertOptions(
         column_types=dict.fromkeys(text_columns, pa.string()), null_values=[""], strings_can_be_null=True
@@ -48,14 +49,24 @@ def _csv(path: Path, text_columns: tuple[str, ...], _: int) -> Iterator[pa.Table
 
 
 def _jsonl(path: Path, _: tuple[str, ...], rows: int) -> Iterator[pa.Table]:
-    with path.open("rb") as file:
-        lines = b"".join(line if line.endswith(b"\n") else line + b"\n" for line in islice(file, rows))
+    lines = b"".join(_lines(path, rows))
     yield pa.json.read_json(io.BytesIO(lines), pa.json.ReadOptions(block_size=max(1 << 20, len(lines) + 1)))
+
+
+def _lines(path: Path, rows: int) -> Iterator[bytes]:
+    left = BYTES
+    with path.open("rb") as file:
+        for _ in range(rows):
+            line = file.readline(left + 1)
+            left -= len(line)
+            if not line or left < 0:
+                return
+            yield line if line.endswith(b"\n") else line + b"\n"
 
 
 def _parquet(path: Path, _: tuple[str, ...], rows: int) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(min(rows, 8192)):
+        for batch in file.iter_batches(BATCH_ROWS):
             yield pa.table(batch)
 
 

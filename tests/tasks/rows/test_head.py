@@ -34,6 +34,16 @@ def test_the_first_rows_with_all_columns(tmp_path: Path, suffix: str) -> None:
         assert found is not None and found.to_pylist() == TABLE.to_pylist()[:rows]
 
 
+@pytest.mark.parametrize("suffix", heads.HEADS)
+def test_long_rows_are_fewer(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "BYTES", 150)
+    monkeypatch.setattr(heads, "BLOCK_BYTES", 40)
+    monkeypatch.setattr(heads, "BATCH_ROWS", 2)
+    found = head(write(tmp_path / f"rows{suffix}"), ("text", "label"))
+    assert found is not None and 2 <= found.num_rows < 9
+    assert found.to_pylist() == TABLE.to_pylist()[: found.num_rows]
+
+
 def test_blocks_of_a_long_file_are_put_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heads, "BLOCK_BYTES", 40)
     found = head(write(tmp_path / "rows.csv"), ("label",), 7)
