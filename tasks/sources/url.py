@@ -14,7 +14,10 @@ FILES = ("file", "http", "https", HUB)
 # What fsspec opens by a driver of its own; every other scheme is a database that SQLAlchemy may know.
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "webhdfs", "sftp", "ssh", "ftp", "smb")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
-SECRET_NAME = re.compile(r"pass|pwd|secret|token|api_?key|access_?key|signature|credential|^sig$|^key$", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"pass|pwd|secret|token|api_?key|access_?key|signature|credential|jwt|^auth$|authorization|^sig$|^key$",
+    re.IGNORECASE,
+)
 
 
 def is_url(text: str) -> bool:

@@ -19,6 +19,7 @@ from tasks.sources import url
         "https://hunter2@host/rows.csv",
         "https://host/rows.csv?X-Amz-Signature=hunter2",
         "https://host/rows.csv?token=hunter2",
+        "https://host/rows.csv?auth=hunter2",
         "https://[host/rows.csv?token=hunter2",
     ],
 )
@@ -38,6 +39,7 @@ def test_a_secret_in_plain_words_is_refused_and_not_repeated(text: str) -> None:
         "s3://bucket/day=1/a@b.csv",
         "hf://datasets/owner/name@main/train.csv",
         "https://host/rows.csv?token=${TOKEN}&page=2",
+        "https://host/rows.csv?author=ada",
     ],
 )
 def test_a_url_without_secrets_is_taken(text: str) -> None:
