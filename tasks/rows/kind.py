@@ -13,7 +13,7 @@ import pyarrow as pa
 from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows.head import head
-from tasks.rows.read import kept_by, label_text
+from tasks.rows.read import is_number, kept_by, label_text
 
 Kind = Literal["classes", "numbers", "several", "steps"]
 SEPARATORS = (";", "|")
@@ -44,15 +44,7 @@ def kind_of(column: pa.ChunkedArray) -> Kind:
 def _are_numbers(labels: Counter[str]) -> bool:
     decimal = sum(WHOLE.fullmatch(label) is None for label in labels)
     many = len(labels) > max(MOST_CLASSES, MOST_CLASSES_SHARE * labels.total())
-    return many and 2 * decimal > len(labels) and all(map(_is_number, labels))
-
-
-def _is_number(label: str) -> bool:
-    try:
-        float(label)
-    except ValueError:
-        return False
-    return True
+    return many and 2 * decimal > len(labels) and all(map(is_number, labels))
 
 
 def _are_joined(labels: Counter[str]) -> bool:

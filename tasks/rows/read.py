@@ -160,7 +160,7 @@ def _is(value: object, wanted: str | int | float | bool) -> bool:
         return value == wanted
     if isinstance(wanted, bool):
         return value.lower() in (label_text(wanted), str(int(wanted)))
-    return value == label_text(wanted) or (not isinstance(wanted, str) and _is_number(value) and float(value) == wanted)
+    return value == label_text(wanted) or (not isinstance(wanted, str) and is_number(value) and float(value) == wanted)
 
 
 def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
@@ -186,7 +186,7 @@ def _texts(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None]:
 
 
 def _refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
-    if sample and all(_is_number(value) for value in sample[:SAMPLE_ROWS]):
+    if sample and all(is_number(value) for value in sample[:SAMPLE_ROWS]):
         raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
 
 
@@ -197,7 +197,8 @@ def label_text(value: object) -> str | None:
     return (str(value).lower() if isinstance(value, bool) else str(value)).strip() or None
 
 
-def _is_number(value: str) -> bool:
+def is_number(value: str) -> bool:
+    """Whether a text is a number as Python spells it."""
     try:
         float(value)
     except ValueError:
