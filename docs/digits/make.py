@@ -1,7 +1,8 @@
 """Handwritten digits as PNG files, and a small ResNet that has learned half of them: what README.md here starts from.
 
 python docs/digits/make.py DIR writes DIR/pictures (train and test folders of the digits 5 to 9) and DIR/resnet, which
-was trained on the digits 0 to 4. The digits come with scikit-learn (Alpaydin and Kaynak, UCI, 1998): 8 x 8 pixels.
+was trained on the digits 0 to 4. The digits come with scikit-learn (Alpaydin and Kaynak, UCI, 1998), 8 x 8 pixels each;
+here they stand at a random place on a sheet of 12 x 12.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from transformers import ResNetConfig, ResNetForImageClassification
 SEED = 13
 TRAIN_ROWS = 20  # per digit: the rest is the test folder
 EPOCHS, BATCH_ROWS, RATE = 12, 32, 2e-3
-SIDE = 32
+SHEET, SIDE = 12, 32
 PREPROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
     "size": {"height": SIDE, "width": SIDE},
@@ -28,8 +29,18 @@ PREPROCESSOR = {
 }
 
 
+def on_sheets(images: np.ndarray) -> np.ndarray:
+    """Images (N, 8, 8), each at a place of its own on an empty sheet: (N, 12, 12)."""
+    random = np.random.default_rng(SEED)
+    sheets = np.zeros((len(images), SHEET, SHEET))
+    for sheet, image in zip(sheets, images, strict=True):
+        top, left = random.integers(0, SHEET - len(image) + 1, 2)
+        sheet[top : top + len(image), left : left + len(image)] = image
+    return sheets
+
+
 def write_pictures(images: np.ndarray, digits: np.ndarray, folder: Path) -> None:
-    """One PNG per image (N, 8, 8) of levels 0..16, in train/<digit> and test/<digit>."""
+    """One PNG per image (N, H, W) of levels 0..16, in train/<digit> and test/<digit>."""
     for digit in np.unique(digits):
         for place, number in enumerate(np.flatnonzero(digits == digit)):
             path = folder / ("train" if place < TRAIN_ROWS else "test") / str(digit) / f"{number}.png"
@@ -43,7 +54,7 @@ def picture(levels: np.ndarray) -> Image.Image:
 
 
 def pretrained(images: np.ndarray, digits: np.ndarray) -> ResNetForImageClassification:
-    """A ResNet of three blocks, trained on these images (N, 8, 8) with labels (N,)."""
+    """A ResNet of three blocks, trained on these images (N, H, W) with labels (N,)."""
     torch.manual_seed(SEED)
     torch.use_deterministic_algorithms(True)
     model = ResNetForImageClassification(
@@ -68,9 +79,9 @@ def pixels(levels: np.ndarray) -> torch.Tensor:
 
 def main(folder: Path) -> None:
     source = load_digits()
-    known = source.target < 5
-    write_pictures(source.images[~known], source.target[~known], folder / "pictures")
-    model = pretrained(source.images[known], source.target[known])
+    images, known = on_sheets(source.images), source.target < 5
+    write_pictures(images[~known], source.target[~known], folder / "pictures")
+    model = pretrained(images[known], source.target[known])
     model.save_pretrained(folder / "resnet")
     (folder / "resnet/preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=1) + "\n")
 
