@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, NoReturn, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
@@ -140,11 +140,22 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver(BOOLEAN, re.compile("(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
+class _BareDate(yaml.MarkedYAMLError):
+    """A date without quotation marks: DVC refuses the whole file for it, wherever it stands."""
+
+
+def _refuse_date(_: yaml.SafeLoader, node: yaml.ScalarNode) -> NoReturn:
+    raise _BareDate(problem=node.value, problem_mark=node.start_mark)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _refuse_date)
+
+
 def read_tree(path: Path) -> dict[str, Any]:
     """The sections of `params.yaml`, unchecked.
 
     Raises:
-        InputError: no file, no YAML, no sections.
+        InputError: no file, no YAML, a date without quotation marks, no sections.
     """
     try:
         tree = _Loader(path.read_text(encoding="utf-8")).get_single_data()
@@ -155,6 +166,11 @@ def read_tree(path: Path) -> dict[str, Any]:
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}" if place else ""
+        if isinstance(error, _BareDate):
+            raise InputError(
+                f"{path.name} holds a date without quotation marks{where}, which DVC does not read: "
+                f'write "{error.problem}".'
+            ) from None
         raise InputError(f"{path.name} is not valid YAML in UTF-8{where}: correct it there.") from None
     if not isinstance(tree, dict):
         raise InputError(f"{path.name} holds no sections: `graft schema` prints what is accepted.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +182,20 @@ def test_a_rule_that_makes_no_sense_is_refused_at_its_column(tmp_path: Path, rul
     assert sentence.startswith("params.yaml: data.rules.type") and told in sentence
 
 
-def test_days_of_a_rule_may_stand_without_quotes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("day", ["2024-01-01", "2024-02-31", "2024-01-01 10:30:00"])
+def test_a_date_without_quotes_which_dvc_does_not_read_is_refused_at_its_line(tmp_path: Path, day: str) -> None:
+    text = (REPO / "params.yaml").read_text(encoding="utf-8")
+    line = next(number for number, line in enumerate(text.splitlines(), 1) if line.startswith("  rules: {}"))
+    bare = text.replace("  rules: {}", f"  rules: {{created: {{type: date, minimum: {day}}}}} ")
+    (sentence,) = faults(tmp_path, bare)
+    told = f'holds a date without quotation marks at line {line}, which DVC does not read: write "{day}".'
+    assert sentence == f"params.yaml {told}"
+
+
+def test_a_day_of_a_rule_is_read_in_quotes(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     text = (REPO / "params.yaml").read_text(encoding="utf-8")
-    path.write_text(text.replace("  rules: {}", "  rules: {created: {type: date, minimum: 2024-01-01}} "))
+    path.write_text(text.replace("  rules: {}", '  rules: {created: {type: date, minimum: "2024-01-01"}} '))
     assert str(load(path).data.rules["created"].minimum) == "2024-01-01"
 
 
@@ -208,9 +217,3 @@ def test_days_of_a_rule_may_stand_without_quotes(tmp_path: Path) -> None:
 def test_contradictory_placements_are_refused(tmp_path: Path, changes: dict[str, Any], words: str) -> None:
     (sentence,) = faults(tmp_path, tree(**{f"data__{name}": value for name, value in changes.items()}))
     assert words in sentence
-
-
-def test_a_date_needs_no_quotes(tmp_path: Path) -> None:
-    content = tree(data__time_column="day", data__test_from=date(2026, 1, 31))
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content))
-    assert load(tmp_path / "params.yaml").data.test_from == "2026-01-31"
