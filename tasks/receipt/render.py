@@ -97,7 +97,7 @@ def text(record: dict[str, Any]) -> str:
         lines += ["", record["shipped_reason"]]
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
-    lines += ["", f"Model: {selection['model_reason']}", f"Scope chosen: {selection['scope_reason']}"]
+    lines += ["", f"Model: {selection['model_reason']}", _scope(scope, selection)]
     lines += [f"Depth and pool: {selection['scopes'][scope]['reason']}"]
     lines += [
         f"Alone, {', '.join(one['picked_by'])} would have picked {one['source']}, depth {one['depth']}, "
@@ -127,6 +127,12 @@ def _foreseen(prediction: dict[str, Any] | None) -> list[str]:
         f"Selection foresaw {prediction['predicted']:.1%} for a probe of the frozen features; on the test rows it "
         f"reaches {realised['value']:.1%} (95 % interval {realised['low']:.1%} to {realised['high']:.1%})."
     ]
+
+
+def _scope(scope: str, selection: dict[str, Any]) -> str:
+    if scope == selection["scope"]:
+        return f"Scope chosen: {selection['scope_reason']}"
+    return f"Scope: {scope}, as adaptation.scope.kind says; selection would have chosen {selection['scope_reason']}"
 
 
 def _quality(quality: dict[str, Any] | None) -> list[str]:

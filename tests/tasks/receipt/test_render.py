@@ -30,6 +30,7 @@ def project(tmp_path: Path) -> Path:
         "data/adaptation/adaptation.json": {"scope": "frozen"},
         "data/selection/choice.json": {
             "model_reason": "The only one.",
+            "scope": "frozen",
             "scope_reason": "frozen: few rows.",
             "source": "path:m",
             "scopes": {"frozen": {"depth": 3, "pool": "mean", "reason": "Depth 3."}, "full": {"reason": "All."}},
@@ -68,6 +69,14 @@ def test_the_columns_stay_apart_where_a_log_loss_has_two_digits(project: Path) -
     record["scores"]["classical"]["log_loss"] = {"value": 20.956, "low": 19.949, "high": 21.949}
     (line,) = (line for line in text(record).splitlines() if line.startswith("classical"))
     assert line.count("]  ") == 2
+
+
+def test_a_scope_that_the_params_set_is_not_told_as_chosen(project: Path) -> None:
+    assert "Scope chosen: frozen: few rows." in text(collect(project))
+    write_json(project / "data/adaptation/adaptation.json", {"scope": "full"})
+    said = text(collect(project))
+    told = "Scope: full, as adaptation.scope.kind says; selection would have chosen frozen: few rows."
+    assert told in said.splitlines() and "Scope chosen" not in said
 
 
 def test_the_keys_of_the_report(project: Path) -> None:
