@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -26,6 +27,17 @@ def without_telemetry() -> None:
         os.environ.setdefault(name, value)
 
 
+def without_empty_tracebacks() -> None:
+    """Prefect logs every failed task with its exception, and "NoneType: None" where the task returned its state."""
+    logging.getLogger("prefect.task_runs").addFilter(_forget_no_exception)
+
+
+def _forget_no_exception(record: logging.LogRecord) -> bool:
+    if record.exc_info and record.exc_info[0] is None:
+        record.exc_info = None
+    return True
+
+
 def start(url: str | None = None) -> None:
     """Make Prefect ready to run a flow in this process.
 
@@ -36,6 +48,7 @@ def start(url: str | None = None) -> None:
         InputError: the server that was named does not answer.
     """
     without_telemetry()
+    without_empty_tracebacks()
     # Without a handler a process dies of SIGTERM at once, and nobody ends the embedded server.
     signal.signal(signal.SIGTERM, _interrupt)
     if url:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from flows import embedded
 from tests.factories import REPO
 
 COMMAND = """
@@ -49,3 +51,15 @@ def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) 
         for pid in started:
             if Path(f"/proc/{pid}").exists():
                 os.kill(pid, signal.SIGKILL)
+
+
+def test_a_task_that_returns_a_failed_state_is_logged_without_an_empty_traceback() -> None:
+    from prefect.logging.configuration import setup_logging
+
+    embedded.without_empty_tracebacks()
+    setup_logging(incremental=False)  # as Prefect does when a flow begins
+    logger = logging.getLogger("prefect.task_runs")
+    error = (ValueError, ValueError(), None)
+    for given, kept in (((None, None, None), None), (error, error)):
+        record = logger.makeRecord("x", logging.ERROR, "x", 1, "Task run failed", (), given)
+        assert logger.filter(record) and record.exc_info == kept
