@@ -18,7 +18,10 @@ BATCH_ROWS = 8192
 # A row may be as long as a block. Most files are read with the small one, as only a few have to be read again.
 BLOCKS = (4_000_000, 64_000_000)
 ROW = re.compile(r"in row (\d+)")
-REMEDY = "set data.input_column, data.label_column, data.where or data.rules to one of these"
+REMEDY = (
+    "set data.input_column, data.label_column, data.group_column, data.split_column, data.time_column, data.where or "
+    "data.rules to one of these"
+)
 
 
 def stream(path: Path, max_rows: int, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:

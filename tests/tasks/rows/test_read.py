@@ -253,6 +253,6 @@ def test_a_column_that_places_rows_is_wanted_of_the_source_and_not_of_what_came_
 ) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label\none,a\n")
-    with pytest.raises(InputError, match="has no column 'who'"):
+    with pytest.raises(InputError, match=rf"has no column 'who': .*\bdata\.{column}\b"):
         read(path, settings().model_copy(update={column: "who"}))
     assert read(path, own(settings().model_copy(update={column: "who"}))).inputs == ["one"]
