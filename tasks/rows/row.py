@@ -11,8 +11,9 @@ from tasks.rows.split import Split
 # In the order that their rows stand in.
 Source = Literal["path", "feedback", "test"]
 SOURCES: tuple[Source, ...] = ("path", "feedback", "test")
-DIGITS = re.compile(r"(?<!ISO )(?<!\d)\d+")
-# Where a duplicate's first copy stands, and the name of a rare label.
+# Where a duplicate's first copy stands, the name of a rare label, and the numbers that differ from row to row; those of
+# a rule or a limit are the same in each and stay.
+NUMBER = re.compile(r"\b(row|has) \d+\b")
 FILE, LABEL = re.compile(r"(row \d+) of .+$"), re.compile(r"^label .* has ")
 
 
@@ -54,4 +55,4 @@ class Quarantined:
 
 def kind(reason: str) -> str:
     """A quarantine reason without what is particular to its row."""
-    return DIGITS.sub("N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))
+    return NUMBER.sub(r"\1 N", LABEL.sub("label … has ", FILE.sub(r"\1", reason)))

@@ -28,8 +28,11 @@ FAULTS = [
         ("duplicate of test row 7 of own.jsonl", "duplicate of test row N"),
         (
             "label 'x 1' has 2 training rows, under data.min_rows_per_label 5",
-            "label … has N training rows, under data.min_rows_per_label N",
+            "label … has N training rows, under data.min_rows_per_label 5",
         ),
+        ("has 21000 characters, over the limit of 20000", "has N characters, over the limit of 20000"),
+        ("column 'age' is under the minimum 18", "column 'age' is under the minimum 18"),
+        ("column 'day 2' is no date in ISO 8601", "column 'day 2' is no date in ISO 8601"),
     ],
 )
 def test_reasons_are_counted_by_kind(reason: str, expected: str) -> None:
