@@ -36,14 +36,16 @@ def inspect(path: Path, max_rows: int, data: Data | None, name: str) -> int:
         Count of rows.
 
     Raises:
-        InputError: broken, empty, too many rows, a row too long, a missing column, a column of mixed types, labels that
-            are NaN, one label, or more labels than `data.max_labels`.
+        InputError: broken, empty, too many rows, a row too long, a missing column, a column of mixed types, examples
+            that are no text, labels that are NaN, one label, or more labels than `data.max_labels`.
     """
     rows, labels = 0, Labels(data, name) if data else None
     for batch in _batches(path, name):
         if rows == 0 and data:
             check_columns(name, batch, columns(data), "correct source.query or the columns that data names")
         _refuse_long_rows(batch, rows, name)
+        if data:
+            _refuse_no_text(batch.column(data.input_column), data.input_column, name)
         if labels:
             labels.look(batch, rows)
         rows += batch.num_rows
@@ -99,6 +101,16 @@ class Labels:
                 f"Column {self.data.label_column!r} of {self.name} has {len(self.seen)} labels, and two at least are "
                 "wanted: correct data.label_column or the source."
             )
+
+
+def _refuse_no_text(column: pa.Array, column_name: str, name: str) -> None:
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if not is_text and column.null_count < len(column):
+        raise InputError(
+            f"Column {column_name!r} of {name} holds {kind}, not text: cast it at the source, or name the text with "
+            "data.input_column."
+        )
 
 
 def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:

@@ -143,3 +143,17 @@ def test_broken_files_are_not_quoted(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         content.inspect(tmp_path / name, 10, data(), "the source")
     assert "private" not in caught.value.sentences[0]
+
+
+@pytest.mark.parametrize("example", [b"text", 7])
+def test_examples_that_are_no_text(example: object, tmp_path: Path) -> None:
+    given = [row | {"text": example} for row in rows()]
+    told = refusal(tmp_path / "rows.parquet", given)
+    assert told.startswith("Column 'text' of the source holds ") and "not text" in told
+
+
+@pytest.mark.parametrize("kind", [pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_examples_that_are_text_of_another_kind(kind: pa.DataType, tmp_path: Path) -> None:
+    table = pa.Table.from_pylist(rows())
+    pq.write_table(table.set_column(0, "text", table["text"].cast(kind)), tmp_path / "rows.parquet")
+    assert content.inspect(tmp_path / "rows.parquet", 1000, data(), "the source") == 20
