@@ -1,76 +1,24 @@
-"""Text: cutting five families of encoders by depth, and one encoder for training and serving."""
+"""Text models cut by depth: encoders and causal decoders, and what is refused at load."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
 
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as backbones
-from tasks.modalities.text import body, classical, encode
+from tasks.modalities.text import body, encode
 from tasks.modalities.text.settings import Settings
-from tasks.prepared import Prepared
+from tests.text_models import BLOCKS, FAMILIES, TEXTS, WIDTH
 
-BLOCKS, WIDTH, POSITIONS = 3, 16, 24
-# As in RoBERTa, where a padding id that is taken for 0 would show.
-SPECIAL = ["[UNK]", "[PAD]", "[CLS]", "[SEP]"]
-WORDS = {word: i for i, word in enumerate([*SPECIAL, *"abcdefghij"])}
-TEXTS = ["a b c", "d", "e f g h i j a b", "zzz"]
-SHAPE = {"hidden_size": WIDTH, "num_hidden_layers": BLOCKS, "num_attention_heads": 2, "intermediate_size": 32}
-SIZES = {"vocab_size": len(WORDS), "max_position_embeddings": POSITIONS, "pad_token_id": 1}
-FAMILIES = {
-    "BertModel": SHAPE,
-    "DistilBertModel": {"dim": WIDTH, "n_layers": BLOCKS, "n_heads": 2, "hidden_dim": 32},
-    "RobertaModel": SHAPE,
-    "ModernBertModel": SHAPE
-    | dict.fromkeys(["cls_token_id", "bos_token_id"], 2)
-    | {"sep_token_id": 3, "eos_token_id": 3},
-    "MPNetModel": SHAPE,
-    "LlamaModel": SHAPE,
-    "GPT2Model": {"n_embd": WIDTH, "n_layer": BLOCKS, "n_head": 2, "n_inner": 32, "n_positions": POSITIONS},
-    "GPTNeoXModel": SHAPE,
-}
 DECODERS = ("LlamaModel", "GPT2Model", "GPTNeoXModel")
 POOLS = [(family, pool) for family in FAMILIES for pool in backbones.POOLS if (family, pool) not in
          {(decoder, "first") for decoder in DECODERS}]  # fmt: skip
-
-
-def tokenizer() -> Tokenizer:
-    made = Tokenizer(WordLevel(WORDS, unk_token="[UNK]"))
-    made.pre_tokenizer = Whitespace()
-    made.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
-    return made
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random model of each family."""
-    import transformers
-
-    root = tmp_path_factory.mktemp("models")
-    for name, shape in FAMILIES.items():
-        torch.manual_seed(0)
-        config = getattr(transformers, name.replace("Model", "Config"))(**SIZES, **shape)
-        getattr(transformers, name)(config).save_pretrained(root / name)
-        tokenizer().save(str(root / name / "tokenizer.json"))
-    return root
-
-
-@pytest.fixture
-def folder(models: Path, tmp_path: Path) -> Path:
-    """A BERT that a test may break."""
-    return Path(shutil.copytree(models / "BertModel", tmp_path / "model"))
 
 
 def inputs(folder: Path) -> dict[str, torch.Tensor]:
@@ -242,98 +190,3 @@ def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config))
     assert type(backbones.load(folder).body).__name__ == "BertModel"
     assert not mark.exists()
-
-
-def test_encoding_pads_and_masks(folder: Path) -> None:
-    encoder = encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
-    encoded = encoder.encode(["a b", "zzz", ""])
-    assert [row["input_ids"].tolist() for row in encoded] == [[2, 4, 5, 3], [2, 0, 3], [2, 3]]
-    batch = encoder.collate(encoded)
-    assert set(batch) == set(encoder.inputs)
-    assert batch["input_ids"].tolist() == [[2, 4, 5, 3], [2, 0, 3, 1], [2, 3, 1, 1]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 1, 0], [1, 1, 0, 0]]
-    assert batch["input_ids"].dtype == batch["attention_mask"].dtype == np.int64
-
-
-def test_truncation_is_counted(folder: Path) -> None:
-    encoder = encode.from_model(folder, Settings(max_tokens=5, max_characters=1000))
-    texts = ["a b c", "a b c d", "a b c d e f g"]
-    assert [len(row["input_ids"]) for row in encoder.encode(texts)] == [5, 5, 5]
-    assert encoder.truncated(texts) == 2
-    assert encoder.encode(["a b c d"])[0]["input_ids"].tolist() == [2, 4, 5, 6, 3]
-
-
-@pytest.mark.parametrize(
-    ("family", "limit"),
-    [
-        ("BertModel", POSITIONS),
-        ("RobertaModel", POSITIONS - 2),
-        ("MPNetModel", POSITIONS - 2),
-        ("GPT2Model", POSITIONS),
-        ("LlamaModel", POSITIONS),
-    ],
-)
-def test_positions_of_the_model_bound_the_length(models: Path, family: str, limit: int) -> None:
-    encoder = encode.from_model(models / family, Settings(max_tokens=8192, max_characters=1000))
-    assert encoder.max_tokens == limit
-    batch = encoder.collate(encoder.encode(["a " * 100]))
-    assert batch["input_ids"].shape == (1, limit)
-    with torch.inference_mode():
-        backbones.load(models / family).pooled({name: torch.from_numpy(values) for name, values in batch.items()})
-
-
-def test_bundle_encodes_like_the_model(folder: Path, tmp_path: Path) -> None:
-    first = encode.from_model(folder, Settings(max_tokens=6, max_characters=1000))
-    first.save(tmp_path / "encoder")
-    second = encode.from_bundle(tmp_path / "encoder")
-    for a, b in zip(first.encode(TEXTS), second.encode(TEXTS), strict=True):
-        np.testing.assert_array_equal(a["input_ids"], b["input_ids"])
-    assert (second.max_tokens, second.pad_id) == (6, 1)
-
-
-def test_padding_and_truncation_of_the_tokenizer_file_are_replaced(folder: Path) -> None:
-    own = tokenizer()
-    own.enable_padding(length=64)
-    own.enable_truncation(3)
-    own.save(str(folder / "tokenizer.json"))
-    encoder = encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
-    assert len(encoder.encode(["a b c d"])[0]["input_ids"]) == 6
-
-
-def test_missing_and_broken_tokenizer(folder: Path) -> None:
-    (folder / "tokenizer.json").write_text("{")
-    with pytest.raises(InputError, match="cannot be read"):
-        encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
-    (folder / "tokenizer.json").unlink()
-    with pytest.raises(InputError, match=r"holds no tokenizer\.json"):
-        encode.from_model(folder, Settings(max_tokens=16, max_characters=1000))
-
-
-def test_classical_features_are_words_and_pairs() -> None:
-    vectoriser = classical.vectoriser()
-    matrix = vectoriser.fit_transform(["café late", "cafe early"])
-    assert matrix.shape == (2, 5)
-    assert set(vectoriser.get_feature_names_out()) == {"cafe", "late", "early", "cafe late", "cafe early"}
-
-
-def texts(*values: str) -> Prepared:
-    rows = len(values)
-    return Prepared(["0"] * rows, ["train"] * rows, [*values], np.zeros(rows, int), [{}] * rows, ["a"])
-
-
-def test_words_and_pairs_that_stand_in_a_text_are_told_once() -> None:
-    found = classical.presence(texts("Red é red_1", "no 7"))
-    assert found is not None
-    present, terms = found
-    assert terms == ["1", "7", "e", "e red", "no", "no 7", "red", "red 1", "red e"]
-    assert present.toarray()[:, terms.index("red")].tolist() == [1, 0]
-
-
-def test_phrases_are_found_as_whole_words_whatever_their_spelling() -> None:
-    rows = texts("my REFUND, not yet shown", "refunded, not shown", "a refund")
-    found = classical.presence(rows, ["refund_not_yet", "Refund", "no", "?"])
-    assert found is not None
-    present, phrases = found
-    assert phrases == ["refund_not_yet", "Refund"], "what is shorter than three characters stands anywhere"
-    assert present.toarray().tolist() == [[1, 1], [0, 0], [0, 1]]
-    assert classical.presence(rows, ["a", "7"]) is None
