@@ -58,7 +58,7 @@ class Bench:
 
     def full(self, data: Prepared, test: Prepared, balance: str) -> np.ndarray:
         """Test logits after full fine-tuning from a solved head, at one rate."""
-        seed, settings = self.params.project.seed, self.params.adaptation.scope.full
+        seed, settings = self.params.project.seed, self.params.adaptation.training
         torch.manual_seed(seed)
         body = backbone.load(self.folder)
         rows = data.of("train")

@@ -16,7 +16,7 @@ from tasks.network import Network, tensors
 from tasks.selection import probe, transferability
 from tasks.weights import resolve
 
-# Defaults of adaptation.scope.full: two rates searched for an epoch each, then four epochs; 85 % of the rows train.
+# Defaults of adaptation.training: two rates searched for an epoch each, then four epochs; 85 % of the rows train.
 EPOCHS, BATCH_ROWS, TRAIN_SHARE = 6, 16, 0.85
 FOLDS, REPEATS, SEED = 5, 4, 13
 # Few of each suffice for a share: rows whose features are timed, candidates that are scored, steps that are taken.

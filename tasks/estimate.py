@@ -59,16 +59,16 @@ def _bytes(path: Path) -> int:
 def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     """Stage -> examples that pass through the network, one that is learned from counting as three."""
     train, learned, test = (len(clean.of(*s)) for s in (("train",), ("train", "validation"), ("test",)))
-    scope, scratch = params.adaptation.scope, params.receipt.scratch
+    adaptation, scratch = params.adaptation, params.receipt.scratch
     full = learned / len(clean.labels) >= params.selection.full_from_rows_per_label
-    full = full if scope.kind == "auto" else scope.kind == "full"
+    full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
     share = STEP / FORWARD
     refit = 0 if full else learned * scratch.epochs
     return {
         "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),
         "preparation": 0,
         "preparation_baselines": learned + test,
-        "adaptation": test + (share * train * _epochs(scope.full) if full else learned),
+        "adaptation": test + (share * train * _epochs(adaptation.training) if full else learned),
         "adaptation_control": test + share * (train * _epochs(scratch) + refit),
         "adaptation_receipt": 0,
         "deployment": 4 * test,

@@ -99,14 +99,14 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _control_is_treated_fairly(self) -> Params:
-        if self.receipt.scratch.epochs < self.adaptation.scope.full.epochs:
+        if self.receipt.scratch.epochs < self.adaptation.training.epochs:
             raise ValueError(
-                "receipt.scratch.epochs must be at least adaptation.scope.full.epochs, "
+                "receipt.scratch.epochs must be at least adaptation.training.epochs, "
                 "or the control from scratch learns for less time than the model it is compared with"
             )
-        if self.receipt.scratch.batch_rows > self.adaptation.scope.full.batch_rows:
+        if self.receipt.scratch.batch_rows > self.adaptation.training.batch_rows:
             raise ValueError(
-                "receipt.scratch.batch_rows must not exceed adaptation.scope.full.batch_rows, "
+                "receipt.scratch.batch_rows must not exceed adaptation.training.batch_rows, "
                 "or the control from scratch takes fewer steps than the model it is compared with"
             )
         named = [Path(path) for path in (self.data.path, self.data.test, self.data.feedback) if path is not None]

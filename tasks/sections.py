@@ -153,11 +153,11 @@ class Training(Strict):
 class Scope(Strict):
     kind: Literal["auto", "frozen", "full"] = Field(description="What learns; auto: as selection chose.")
     frozen: FrozenScope
-    full: Training
 
 
 class Adaptation(Strict):
     scope: Scope
+    training: Training = Field(description="Of every scope that learns by gradient steps.")
     balance: Literal["none", "weights", "resample"] = Field(
         description="How every label counts the same in training: by weights in the loss, or by as many rows an epoch."
     )

@@ -114,7 +114,7 @@ def write_project(root: Path, modality: str = "text", **changes: Any) -> Path:
     tree["resources"] |= {"min_free_disk_gb": 0, "threads": 1}  # a second thread only waits on matrices this small
     revision = sha256_file(root / "model/model.safetensors")
     tree["selection"]["candidates"] = [{"source": "path:model", "revision": revision}]
-    for training in (tree["adaptation"]["scope"]["full"], tree["receipt"]["scratch"]):
+    for training in (tree["adaptation"]["training"], tree["receipt"]["scratch"]):
         training |= {"learning_rates": [0.001, 0.003], "epochs": 3}
     tree["receipt"] |= {"resamples": 200, "gate": "off"}
     tree["data"]["near_duplicate_similarity"] = None  # the texts are of few words

@@ -71,7 +71,7 @@ def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
 
 def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
-    settings = bench.stage.params.adaptation.scope.full
+    settings = bench.stage.params.adaptation.training
     job = bench.job(settings)
     objective = bench.objective(settings, job.train)
     make = _with_solved_head(bench, network)

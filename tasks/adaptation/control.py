@@ -25,7 +25,7 @@ def main(stage: Stage) -> None:
     """Train the control and write its predictions of the test rows."""
     bench = open_workbench(stage)
     settings = stage.params.receipt.scratch
-    job = bench.job(settings, least_epochs=stage.params.adaptation.scope.full.epochs)
+    job = bench.job(settings, least_epochs=stage.params.adaptation.training.epochs)
     found = search_and_train(
         bench.maker(bench.backbones.from_scratch),
         scopes.get("full"),

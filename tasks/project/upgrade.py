@@ -12,13 +12,15 @@ from tasks import versions
 from tasks.artifacts import write_text
 from tasks.errors import InputError
 from tasks.fingerprint import HOUSE
-from tasks.params import leaves, read_tree
+from tasks.params import Training, leaves, read_tree
 from tasks.project.template import unknown_leaves, with_missing_leaves, with_values
 
 # The house's own params.yaml is the demo's, which keeps some of its rows only.
 NEUTRAL: dict[str, Any] = {"data.where": {}}
 # Leaves that have another place since: what a project says there counts on.
-MOVED = {"data.max_characters": "preparation.text.max_characters"}
+MOVED = {"data.max_characters": "preparation.text.max_characters"} | {
+    f"adaptation.scope.full.{leaf}": f"adaptation.training.{leaf}" for leaf in Training.model_fields
+}
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,9 @@ def _moved(tree: dict[str, Any], added: list[str]) -> dict[str, Any]:
     """Values of leaves that stand elsewhere now."""
     found = {}
     for old, new in MOVED.items():
-        section, _, leaf = old.rpartition(".")
-        value = (tree.get(section) or {}).get(leaf)
+        value: Any = tree
+        for key in old.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
         if value is not None and new in added:
             found[new] = value
     return found

@@ -38,7 +38,7 @@ def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) ->
 
 
 def test_one_rate_needs_no_search() -> None:
-    one = params(adaptation__scope__kind="full", adaptation__scope__full__learning_rates=[0.1])
+    one = params(adaptation__scope__kind="full", adaptation__training__learning_rates=[0.1])
     assert estimate.row_passes(one, ROWS)["adaptation"] == 30 + 3 * 100 * 4
 
 

@@ -91,7 +91,7 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("selection__pools", ["max"]),
         ("adaptation__scope__kind", "lora"),
         ("adaptation__scope__frozen__inverse_regularisation", [1.0, 0.0]),
-        ("adaptation__scope__full__learning_rates", [0.0]),
+        ("adaptation__training__learning_rates", [0.0]),
         ("receipt__metric", "auc"),
         ("receipt__resamples", 99),
         ("deployment__opset", 24),
@@ -124,7 +124,7 @@ def test_a_source_has_a_known_scheme(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("leaf", "value"), [("epochs", 3), ("batch_rows", 32)])
 def test_the_control_is_treated_fairly(tmp_path: Path, leaf: str, value: int) -> None:
     (sentence,) = faults(tmp_path, tree(**{f"receipt__scratch__{leaf}": value}))
-    assert f"receipt.scratch.{leaf} must" in sentence and f"adaptation.scope.full.{leaf}" in sentence
+    assert f"receipt.scratch.{leaf} must" in sentence and f"adaptation.training.{leaf}" in sentence
 
 
 def test_a_pool_that_the_modality_lacks_is_refused(tmp_path: Path) -> None:

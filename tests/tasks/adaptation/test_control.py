@@ -20,7 +20,7 @@ from tests.projects import run_stage, write_project
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Prepared rows, and a training of two epochs at one rate; matrices this small only wait for a second thread."""
     small = {"receipt__scratch__epochs": 2, "receipt__scratch__learning_rates": [0.003], "resources__threads": 1}
-    root = write_project(tmp_path_factory.mktemp("project"), adaptation__scope__full__epochs=1, **small)
+    root = write_project(tmp_path_factory.mktemp("project"), adaptation__training__epochs=1, **small)
     for name in ("selection", "preparation"):
         run_stage(root, name)
     return root
