@@ -69,7 +69,8 @@ class Bench:
             settings.batch_rows, learn, weights if balance == "weights" else None, balance == "resample"
         )
         job = Job(rows, data.of("validation"), self.encoder, settings, RATE, settings.epochs, seed, "bfloat16")
-        train(network, scopes.get("full"), objective, replace(job, weights=weights), None, lambda line: None)
+        full = scopes.get("full", self.params.adaptation.scope, body.depth)
+        train(network, full, objective, replace(job, weights=weights), None, lambda line: None)
         return networks.logits(network, self.encoder, test.encoded)
 
     def _solved(self, values: np.ndarray, data: Prepared, balance: str) -> learn.SolvedHead:

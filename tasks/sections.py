@@ -137,6 +137,10 @@ class FrozenScope(Strict):
         return self
 
 
+class TopScope(Strict):
+    blocks: int = Field(ge=1, description="How many of the highest blocks learn.")
+
+
 class Training(Strict):
     """How a network is trained by gradient steps; the adapted model and the control each have one."""
 
@@ -151,8 +155,9 @@ class Training(Strict):
 
 
 class Scope(Strict):
-    kind: Literal["auto", "frozen", "full"] = Field(description="What learns; auto: as selection chose.")
+    kind: Literal["auto", "frozen", "bias", "top", "full"] = Field(description="What learns; auto: as selection chose.")
     frozen: FrozenScope
+    top: TopScope
 
 
 class Adaptation(Strict):

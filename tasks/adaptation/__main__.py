@@ -12,7 +12,6 @@ import numpy as np
 
 from tasks import features, metrics
 from tasks import network as networks
-from tasks.adaptation import scope as scopes
 from tasks.adaptation import solve
 from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.edge import Workbench, open_workbench
@@ -28,13 +27,12 @@ OUT = "data/adaptation"
 
 
 def main(stage: Stage) -> None:
-    """Adapt by the scope; a scope under which no block learns has its head solved."""
+    """Adapt by the scope."""
     bench = open_workbench(stage)
     make = bench.maker(bench.backbones.load)
-    scope = scopes.get(bench.kind)
     stage.say(f"Adapting with scope {bench.kind}, depth {bench.depth}, pool {bench.pool}.")
-    adapt = _train if scopes.trains(scope, make().backbone) else _solve
-    network, validation, record, history = adapt(bench, make(), scope)
+    adapt = _solve if bench.solved else _train
+    network, validation, record, history = adapt(bench, make())
     rows = bench.data.of("validation")
     judged = metrics.judge(rows.classes, probabilities(validation))
     write_json(
@@ -54,8 +52,7 @@ def main(stage: Stage) -> None:
 Outcome = tuple[Network, np.ndarray, dict[str, Any], list[dict[str, Any]]]
 
 
-def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
-    scope.prepare(network.backbone)
+def _solve(bench: Workbench, network: Network) -> Outcome:
     data = bench.data.of("train", "validation")
     values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
     seed = bench.stage.params.project.seed
@@ -69,7 +66,7 @@ def _solve(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     return network, solved.validation, record, history
 
 
-def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
+def _train(bench: Workbench, network: Network) -> Outcome:
     """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
     settings = bench.stage.params.adaptation.training
     job = bench.job(settings)
@@ -79,14 +76,14 @@ def _train(bench: Workbench, network: Network, scope: scopes.Scope) -> Outcome:
     start = networks.logits(make(), bench.encoder, rows.encoded)
     start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), job.weights)
     bench.stage.say(f"Starting from a solved head: validation loss {start_loss:.3f}.")
-    found = search_and_train(make, scope, objective, job, bench.resume_folder(), bench.stage.say)
+    found = search_and_train(make, bench.scope(bench.kind), objective, job, bench.resume_folder(), bench.stage.say)
     history = [{"step": 0, "validation_loss": start_loss, "setting": "solved head"}] + [
         {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
         for epoch in found.progress.history
     ]
     kept = make().eval() if start_loss <= found.progress.best else found.network
     validation = networks.logits(kept, bench.encoder, rows.encoded)
-    learns = "head" if kept is not found.network else "everything"
+    learns = "head" if kept is not found.network else "head and backbone"
     record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
     return kept, validation, record, history
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tasks import network as networks
-from tasks.adaptation import scope as scopes
 from tasks.adaptation.edge import Workbench, open_workbench
 from tasks.adaptation.loop import train
 from tasks.adaptation.search import Trained, search_and_train
@@ -28,18 +27,17 @@ def main(stage: Stage) -> None:
     job = bench.job(settings, least_epochs=stage.params.adaptation.training.epochs)
     found = search_and_train(
         bench.maker(bench.backbones.from_scratch),
-        scopes.get("full"),
+        bench.scope("full"),
         bench.objective(settings, job.train),
         job,
         bench.resume_folder(),
         stage.say,
     )
-    refit = not scopes.trains(scopes.get(bench.kind), found.network.backbone)
-    network = _refitted(bench, found) if refit else found.network
+    network = _refitted(bench, found) if bench.solved else found.network
     test = bench.data.of("test")
     logits = networks.logits(network, bench.encoder, test.encoded)
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
-    record = found.record() | {"precision": bench.precision, "refitted_with_validation_rows": refit}
+    record = found.record() | {"precision": bench.precision, "refitted_with_validation_rows": bench.solved}
     write_json(stage.out(f"{OUT}/control.json"), record)
     bench.forget_resume_state()
 
@@ -54,7 +52,7 @@ def _refitted(bench: Workbench, found: Trained) -> Network:
     bench.stage.say(f"Training the control again with the validation rows, {epochs} epochs.")
     train(
         network,
-        scopes.get("full"),
+        bench.scope("full"),
         bench.objective(settings, both),
         replace(job, train=both, rate=found.rate, epochs=epochs),
         bench.resume_folder() / "refit",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from tasks import device, modalities, prepared, problems
+from tasks.adaptation import scope as scopes
 from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.loop import Job
 from tasks.adaptation.objective.supervised import Supervised
@@ -55,6 +56,15 @@ class Workbench:
     def backbones(self) -> ModuleType:
         """The modality's `backbone` module."""
         return modalities.part(self.stage.params.project.modality, "backbone")
+
+    @property
+    def solved(self) -> bool:
+        """Whether the head is solved, since nothing else learns, and refitted with the validation rows."""
+        return self.kind == "frozen"
+
+    def scope(self, kind: str) -> scopes.Scope:
+        """What learns, for the blocks that are kept."""
+        return scopes.get(kind, self.stage.params.adaptation.scope, self.depth)
 
     @property
     def precision(self) -> str:
@@ -139,7 +149,7 @@ def open_workbench(stage: Stage) -> Workbench:
     choice = read_json(stage.root / "data/selection/choice.json")
     wanted = stage.params.adaptation.scope.kind
     kind = choice["scope"] if wanted == "auto" else wanted
-    chosen = choice["scopes"][kind]
+    chosen = choice["scopes"].get(kind, choice["scopes"]["full"])  # where blocks learn, depth and pool of full serve
     if kind == "frozen" and stage.params.augments:
         raise InputError(
             "Selection chose the scope frozen, which learns from features that are computed once, so that "

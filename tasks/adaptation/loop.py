@@ -21,6 +21,7 @@ from tasks import device, metrics
 from tasks import network as networks
 from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.balance import validation_loss
+from tasks.adaptation.learning import Learning
 from tasks.adaptation.objective import Objective
 from tasks.adaptation.scope import Scope
 from tasks.artifacts import new_folder, read_json, write_json
@@ -47,12 +48,13 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """What a resumed run needs beside weights and optimizer state."""
+    """What a resumed run needs beside weights and optimizer state; `learned` counts the weights that learn."""
 
     history: list[Epoch]
     best: float
     best_epoch: int
     stopped: bool = False
+    learned: int = 0
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,17 @@ def train(
     Returns:
         The history; `best` is infinite when the loss stopped being finite before any epoch was whole.
     """
+    torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
-    optimizer = _optimizer(network, scope, job)
-    progress, best = _restored(resume, network, optimizer)
+    learning = Learning(network, scope, job.settings.weight_decay)
+    progress, best = _restored(resume, network, learning.optimizer)
+    progress.learned = learning.count
     per_epoch = objective.steps(job.train)
     stored = time.monotonic()
     for epoch in range(len(progress.history), job.epochs):
         if progress.stopped:
             break
-        loss = _one_epoch(network, objective, optimizer, job, epoch, per_epoch)
+        loss = _one_epoch(network, objective, learning, job, epoch, per_epoch)
         validation_loss, accuracy = _evaluate(network, job)
         if not math.isfinite(loss) or not math.isfinite(validation_loss):
             progress.stopped = True
@@ -128,27 +132,25 @@ def train(
         )
         last = progress.stopped or epoch + 1 == job.epochs
         if last or time.monotonic() - stored >= STORE_SECONDS:
-            _store(resume, network, optimizer, best, progress)
+            _store(resume, network, learning.optimizer, best, progress)
             stored = time.monotonic()
     if best:
         network.load_state_dict(best)
+    scope.finish(network.backbone)
     network.eval()
     return progress
 
 
 def _one_epoch(
-    network: Network, objective: Objective, optimizer: torch.optim.Optimizer, job: Job, epoch: int, per_epoch: int
+    network: Network, objective: Objective, learning: Learning, job: Job, epoch: int, per_epoch: int
 ) -> float:
-    network.train()
     target = device.of(network)
     total = per_epoch * job.epochs
     losses = []
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
         step = epoch * per_epoch + i
         torch.manual_seed((job.seed * STEP_SEEDS + step) % 2**63)
-        factor = schedule(step / total, job.settings.warmup_share)
-        for group in optimizer.param_groups:
-            group["lr"] = job.rate * factor * group["factor"]
+        learning.follow(step / total, job.rate * schedule(step / total, job.settings.warmup_share))
         plain = [job.train.encoded[row] for row in rows]
         encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
         inputs = networks.tensors(job.encoder, encoded, target)
@@ -156,10 +158,7 @@ def _one_epoch(
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss, _ = objective.loss(network, inputs, classes, step / total)
         loss.backward()
-        trainable = [p for group in optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(trainable, job.settings.max_gradient_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        learning.step(job.settings.max_gradient_norm)
         losses.append(float(loss.detach()))
     return float(np.mean(losses))
 
@@ -169,25 +168,6 @@ def schedule(progress: float, warmup_share: float) -> float:
     if progress < warmup_share:
         return progress / warmup_share
     return (1 - progress) / (1 - warmup_share)
-
-
-def _optimizer(network: Network, scope: Scope, job: Job) -> torch.optim.Optimizer:
-    """AdamW with decay on matrices alone (Loshchilov and Hutter 2019), grouped by rate factor."""
-    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
-    blocks = {id(p): number for number, block in enumerate(network.backbone.blocks) for p in block.parameters()}
-    for name, parameter in network.named_parameters():
-        own = name.startswith("backbone.")
-        factor = scope.lr_factor(name, blocks.get(id(parameter)), 0.0) if own else 1.0
-        if factor > 0:
-            groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {"params": members, "factor": factor, "weight_decay": job.settings.weight_decay if matrix else 0.0}
-            for (factor, matrix), members in sorted(groups.items(), key=lambda item: item[0])
-        ],
-        lr=job.rate,
-        fused=True,
-    )
 
 
 def _evaluate(network: Network, job: Job) -> tuple[float, float]:

@@ -58,6 +58,8 @@ class Trained:
             "epochs": len(self.progress.history),
             "best_epoch": self.progress.best_epoch + 1,
             "steps": self.progress.history[-1].step,
+            "learned_weights": self.progress.learned,
+            "weights": sum(parameter.numel() for parameter in self.network.parameters()),
         }
 
 

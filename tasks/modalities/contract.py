@@ -182,6 +182,10 @@ class Backbone(Protocol):
     def blocks(self) -> list[nn.Module]:
         """The kept blocks, from the input upwards."""
 
+    @property
+    def tail(self) -> list[nn.Module]:
+        """What follows the last kept block, such as a final norm."""
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """All weights."""
 

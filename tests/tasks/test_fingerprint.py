@@ -55,7 +55,7 @@ def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     before = hashes()
     edit(house, "tasks/adaptation/loop.py", "STEP_SEEDS = ", "\n\n# another comment\nSTEP_SEEDS = ")
     edit(house, "tasks/adaptation/loop.py", '"""The one training loop.', '"""Another sentence.')
-    edit(house, "tasks/adaptation/scope/full.py", '"""1 everywhere."""', '"""One everywhere."""')
+    edit(house, "tasks/adaptation/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
     edit(house, "tasks/adaptation/loop.py", '"""What one epoch did; losses in nats per row."""', '"""One epoch."""')
     assert changed(before) == set()
 
@@ -64,7 +64,7 @@ def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     ("file", "old", "new", "stages"),
     [
         ("tasks/adaptation/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
-        ("tasks/adaptation/scope/full.py", "return 1.0", "return 0.5", {"adaptation"}),
+        ("tasks/adaptation/scope/full.py", ": 1.0", ": 0.5", {"adaptation"}),
         ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", {"selection", "adaptation", "deployment"}),
         ("tasks/deployment/quantise.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
         ("tasks/selection/choice.py", "from __future__", "VALUE = 1\nfrom __future__", {"selection"}),

@@ -89,7 +89,7 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("preparation__text__max_tokens", 3),
         ("selection__candidates", []),
         ("selection__pools", ["max"]),
-        ("adaptation__scope__kind", "lora"),
+        ("adaptation__scope__kind", "most"),
         ("adaptation__scope__frozen__inverse_regularisation", [1.0, 0.0]),
         ("adaptation__training__learning_rates", [0.0]),
         ("receipt__metric", "auc"),

@@ -1,37 +1,50 @@
-"""What learns. A scope is two functions: `prepare(backbone)` and `lr_factor(parameter name, block, progress)`."""
+"""What learns. Each row gives a `Scope`: what it does to a backbone, and a factor on the rate of every parameter."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
-SCOPES: dict[str, str] = {"frozen": "tasks.adaptation.scope.frozen", "full": "tasks.adaptation.scope.full"}
+from tasks import sections
 
-
-class Scope(Protocol):
-    """What learns, and how fast."""
-
-    def prepare(self, backbone: Any) -> None:
-        """Change the backbone before training, for instance by adding adapters."""
-
-    def lr_factor(self, name: str, block: int | None, progress: float) -> float:
-        """Factor on the peak rate of one parameter.
-
-        Args:
-            name: the parameter's path in the backbone.
-            block: number of its block from the input, None outside of blocks.
-            progress: share of all steps done, in [0, 1).
-
-        Returns:
-            0 for a frozen parameter.
-        """
+SCOPES: dict[str, str] = {
+    "frozen": "tasks.adaptation.scope.frozen",
+    "bias": "tasks.adaptation.scope.bias",
+    "top": "tasks.adaptation.scope.top",
+    "full": "tasks.adaptation.scope.full",
+}
 
 
-def get(kind: str) -> Scope:
-    """A row of `SCOPES`."""
-    return cast(Scope, import_module(SCOPES[kind]))
+def as_it_is(backbone: Any) -> None:
+    """Leave the backbone alone."""
 
 
-def trains(scope: Scope, backbone: Any) -> bool:
-    """Whether any parameter of the backbone ever learns under this scope."""
-    return any(scope.lr_factor(name, None, 0.0) > 0 for name, _ in backbone.named_parameters())
+@dataclass(frozen=True)
+class Scope:
+    """What learns, and how fast.
+
+    Attributes:
+        lr_factor: factor on the peak rate of a parameter, by its path in the backbone, the number of its block and the
+            share of all steps done, in [0, 1]; 0 is frozen. Blocks count from 0 at the input; -1 is what lies before
+            them, and their number what follows the last. What has begun to learn goes on, so that the factor at 1 says
+            what learns at all; and two parameters of a block that begin and end with one factor share it throughout.
+        prepare: changes the backbone before training, for instance by adding adapters.
+        finish: takes out again what `prepare` added, so that the trained backbone is one of its kind.
+    """
+
+    lr_factor: Callable[[str, int, float], float]
+    prepare: Callable[[Any], None] = as_it_is
+    finish: Callable[[Any], None] = as_it_is
+
+
+def get(kind: str, settings: sections.Scope, depth: int) -> Scope:
+    """A row of `SCOPES`.
+
+    Args:
+        kind: its name.
+        settings: of all scopes.
+        depth: blocks of the backbone.
+    """
+    return cast(Scope, import_module(SCOPES[kind]).scope(settings, depth))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tasks.adaptation.scope import Scope
+from tasks.sections import Scope as Settings
 
 
-def prepare(backbone: Any) -> None:
-    """No parameter of the backbone takes a gradient."""
-    backbone.requires_grad_(False)
-
-
-def lr_factor(name: str, block: int | None, progress: float) -> float:
-    """0 everywhere."""
-    return 0.0
+def scope(settings: Settings, depth: int) -> Scope:
+    """No parameter of the backbone learns."""
+    return Scope(lambda name, block, progress: 0.0)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from tasks.adaptation.scope import Scope
+from tasks.sections import Scope as Settings
 
 
-def prepare(backbone: Any) -> None:
-    """Every parameter takes a gradient."""
-    backbone.requires_grad_(True)
-
-
-def lr_factor(name: str, block: int | None, progress: float) -> float:
-    """1 everywhere."""
-    return 1.0
+def scope(settings: Settings, depth: int) -> Scope:
+    """Every parameter of the backbone learns."""
+    return Scope(lambda name, block, progress: 1.0)

@@ -92,6 +92,12 @@ class ImageBackbone(nn.Module):
         """The kept blocks, from the input upwards."""
         return self._all_blocks()[: self.depth]
 
+    @property
+    def tail(self) -> list[nn.Module]:
+        """What follows the last kept block, before the pool or after it."""
+        before, after = self._tail(self.depth)
+        return [*before, *after]
+
     def forward(self, inputs: Inputs) -> torch.Tensor:
         return self.pooled(inputs)
 
@@ -127,8 +133,7 @@ class ImageBackbone(nn.Module):
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """For what runs; the rest never takes a gradient."""
         super().requires_grad_(False)
-        before, after = self._tail(self.depth)
-        for part in (*self._parts(self.chain.stem), *self.blocks, *before, *after):
+        for part in (*self._parts(self.chain.stem), *self.blocks, *self.tail):
             part.requires_grad_(requires_grad)
         return self
 

@@ -85,6 +85,12 @@ class TextBackbone(nn.Module):
         """The kept blocks, from the input upwards."""
         return list(self.body.get_submodule(self.blocks_path).children())
 
+    @property
+    def tail(self) -> list[nn.Module]:
+        """The norm that some bodies have behind the last block."""
+        norm = final_norm(self.body, self.blocks_path)
+        return [norm] if isinstance(norm, nn.Module) else []
+
     def forward(self, inputs: Inputs) -> torch.Tensor:
         """As `pooled`."""
         return self.pooled(inputs)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from tasks.adaptation import loop
-from tasks.adaptation import scope as scopes
 from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.loop import Progress, train
 from tasks.adaptation.objective.supervised import Supervised
@@ -24,7 +23,7 @@ from tasks.params import Params
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tests.factories import params
-from tests.tasks.adaptation.test_loop import ToyEncoder, job, network, same
+from tests.tasks.adaptation.test_loop import FULL, ToyEncoder, job, network, same
 from tests.tasks.adaptation.test_loop import one_thread as one_thread
 
 
@@ -73,7 +72,7 @@ def test_a_row_that_is_too_short_stays() -> None:
 
 def trained(work: Any, resume: Path | None = None, say: Any = lambda line: None) -> tuple[Network, Progress]:
     made = network()
-    return made, train(made, scopes.get("full"), Supervised(8, learn), work, resume, say)
+    return made, train(made, FULL, Supervised(8, learn), work, resume, say)
 
 
 def test_training_rows_alone_are_changed() -> None:

@@ -12,7 +12,6 @@ import pytest
 
 from tasks import metrics
 from tasks.adaptation import loop
-from tasks.adaptation import scope as scopes
 from tasks.adaptation.balance import resampled, validation_loss
 from tasks.adaptation.loop import Progress, train
 from tasks.adaptation.objective.supervised import Supervised
@@ -21,7 +20,7 @@ from tasks.network import Network
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
-from tests.tasks.adaptation.test_loop import job, network, same
+from tests.tasks.adaptation.test_loop import FULL, job, network, same
 from tests.tasks.adaptation.test_loop import one_thread as one_thread
 
 CLASSES = np.repeat([0, 1, 3], [7, 3, 1])  # label 2 has no row
@@ -82,7 +81,7 @@ def test_a_balanced_training_interrupted_and_resumed_ends_like_undisturbed(
 
     def trained(resume: Path | None, say: Any = lambda line: None) -> tuple[Network, Progress]:
         made = network()
-        return made, train(made, scopes.get("full"), objective, work, resume, say)
+        return made, train(made, FULL, objective, work, resume, say)
 
     def interrupt(line: str) -> None:
         if "epoch 3 of" in line:
@@ -90,7 +89,7 @@ def test_a_balanced_training_interrupted_and_resumed_ends_like_undisturbed(
 
     undisturbed, whole = trained(None)
     plain = network()
-    train(plain, scopes.get("full"), Supervised(8, learn), replace(work, weights=None), None, lambda line: None)
+    train(plain, FULL, Supervised(8, learn), replace(work, weights=None), None, lambda line: None)
     assert not same(plain, undisturbed), "balance changes what is learned"
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "resume", interrupt)
@@ -103,7 +102,7 @@ def test_the_loop_is_steered_by_the_weighted_loss() -> None:
     losses = []
     for weights in (None, np.array([1.0, 1.0]), np.array([0.1, 1.9])):
         work = replace(one_epoch, weights=weights)
-        losses.append(train(network(), scopes.get("full"), Supervised(8, learn), work, None, lambda line: None).best)
+        losses.append(train(network(), FULL, Supervised(8, learn), work, None, lambda line: None).best)
     assert losses[0] == pytest.approx(losses[1]) and losses[2] != pytest.approx(losses[0])
 
 

@@ -24,11 +24,15 @@ from tasks.network import Network, logits
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
+from tests.factories import params
 
 SETTINGS = Training(
     learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, warmup_share=0.1,
     weight_decay=0.01, max_gradient_norm=1.0,
 )  # fmt: skip
+
+
+FULL = scopes.get("full", params().adaptation.scope, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +53,7 @@ class ToyBackbone(nn.Module):
     """Mean of embeddings, then one block with dropout; weights over `limit` give no finite number."""
 
     depth, width = 1, 4
+    tail: Sequence[nn.Module] = ()
 
     def __init__(self, limit: float = math.inf) -> None:
         super().__init__()
@@ -105,7 +110,7 @@ def network(limit: float = math.inf) -> Network:
 
 def trained(work: Job, resume: Path | None = None, say: Any = lambda line: None) -> tuple[Network, Progress]:
     made = network()
-    return made, train(made, scopes.get("full"), Supervised(8, learn), work, resume, say)
+    return made, train(made, FULL, Supervised(8, learn), work, resume, say)
 
 
 def same(a: Network, b: Network) -> bool:
@@ -201,7 +206,7 @@ def test_stopped_run_stays_stopped_when_resumed(tmp_path: Path) -> None:
 def search(tmp_path: Path, rates: list[float]) -> Trained:
     work = job(learning_rates=rates, search_epochs=2)
     make = lambda: network(limit=4.0)  # noqa: E731
-    return search_and_train(make, scopes.get("full"), Supervised(8, learn), work, tmp_path, lambda line: None)
+    return search_and_train(make, FULL, Supervised(8, learn), work, tmp_path, lambda line: None)
 
 
 def test_search_survives_a_rate_that_diverges(tmp_path: Path) -> None:
@@ -255,16 +260,3 @@ def test_loss_is_the_cross_entropy() -> None:
     total, parts = Supervised(1, learn).loss(Fixed(), {}, torch.tensor([1]), 0.0)
     assert float(total) == pytest.approx(math.log(2))
     assert parts == {"cross_entropy": pytest.approx(math.log(2))}
-
-
-@pytest.mark.parametrize(("kind", "learns"), [("frozen", False), ("full", True)])
-def test_scope(kind: str, learns: bool) -> None:
-    scope, made = scopes.get(kind), network()
-    assert scopes.trains(scope, made.backbone) is learns
-    assert scope.lr_factor("block.0.weight", 0, 0.5) == float(learns)
-    before = {name: value.clone() for name, value in made.state_dict().items()}
-    train(made, scope, Supervised(8, learn), replace(job(), epochs=1), None, lambda line: None)
-    changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
-    assert {"head.weight", "head.bias"} <= changed
-    assert any(name.startswith("backbone.") for name in changed) is learns
-    assert all(parameter.requires_grad is learns for parameter in made.backbone.parameters())  # type: ignore[attr-defined]

@@ -79,6 +79,11 @@ def test_a_scope_that_the_params_set_is_not_told_as_chosen(project: Path) -> Non
     assert told in said.splitlines() and "Scope chosen" not in said
 
 
+def test_a_scope_that_selection_did_not_judge_has_depth_and_pool_of_full(project: Path) -> None:
+    write_json(project / "data/adaptation/adaptation.json", {"scope": "top"})
+    assert "Depth and pool: All." in text(collect(project)).splitlines()
+
+
 def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {

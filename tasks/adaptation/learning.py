@@ -1,0 +1,89 @@
+"""The weights that learn under a scope, and their optimizer, which follows the scope as the training progresses."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tasks.adaptation.scope import Scope
+from tasks.modalities.contract import Backbone
+from tasks.network import Network
+
+
+class Learning:
+    """AdamW with decay on matrices alone (Loshchilov and Hutter 2019), grouped by block and rate.
+
+    Args:
+        network: its head always learns, at the peak rate.
+        scope: what learns in its backbone.
+        weight_decay: of matrices.
+
+    Attributes:
+        optimizer: of all that learns at any time.
+        count: number of weights in it.
+        boundary: number of the lowest block of which anything ever learns, as `Scope` counts them.
+    """
+
+    def __init__(self, network: Network, scope: Scope, weight_decay: float) -> None:
+        self.network, self.scope = network, scope
+        depth, level = network.backbone.depth, levels(network.backbone)
+        groups: dict[tuple[int, bool, float, float], dict[str, object]] = {}
+        for name, parameter in network.named_parameters():
+            own = name.removeprefix("backbone.")
+            number = level.get(id(parameter), depth + 1)  # the head is no part of the backbone
+            first, last = (self._factor(own, number, progress) for progress in (0.0, 1.0))
+            if not parameter.requires_grad or last == 0:
+                parameter.requires_grad_(False)
+                continue
+            matrix = parameter.ndim > 1
+            new = {"params": [], "name": own, "level": number, "weight_decay": weight_decay if matrix else 0.0}
+            group = groups.setdefault((number, matrix, first, last), new)
+            group["params"].append(parameter)  # type: ignore[attr-defined]
+        ordered = [group for _, group in sorted(groups.items(), key=lambda item: item[0])]
+        self.optimizer = torch.optim.AdamW(ordered, fused=True)
+        self.count = sum(parameter.numel() for parameter in self._parameters())
+        self.boundary = min(min(group["level"] for group in self.optimizer.param_groups), depth)
+
+    def follow(self, progress: float, rate: float) -> None:
+        """Be ready for a step: what learns now takes gradients; the rest takes none, and is in evaluation mode.
+
+        Args:
+            progress: share of all steps done, in [0, 1).
+            rate: of this step, which the scope's factors multiply.
+        """
+        awake = set()
+        for group in self.optimizer.param_groups:
+            factor = self._factor(group["name"], group["level"], progress)
+            group["lr"] = rate * factor
+            if factor > 0:
+                awake.add(group["level"])
+            for parameter in group["params"]:
+                parameter.requires_grad_(factor > 0)
+        self.network.train()
+        level = levels(self.network.backbone)
+        for module in self.network.modules():
+            if level.get(id(module)) not in {*awake, None}:
+                module.training = False
+
+    def step(self, max_norm: float) -> None:
+        """Move the weights by their gradients, clipped to this L2 norm, and forget these."""
+        nn.utils.clip_grad_norm_(self._parameters(), max_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _factor(self, name: str, level: int, progress: float) -> float:
+        return 1.0 if level > self.network.backbone.depth else self.scope.lr_factor(name, level, progress)
+
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+def levels(backbone: Backbone) -> dict[int, int]:
+    """`id` of each module and parameter -> number of its block; -1 before the first, the depth behind the last."""
+    found: dict[int, int] = {}
+    parts = [(-1, backbone), *enumerate(backbone.blocks), *((backbone.depth, part) for part in backbone.tail)]
+    for number, part in parts:
+        for module in part.modules():  # type: ignore[attr-defined]
+            found[id(module)] = number
+            found |= {id(parameter): number for parameter in module.parameters(recurse=False)}
+    return found

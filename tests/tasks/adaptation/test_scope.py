@@ -1,0 +1,169 @@
+"""Every scope: what learns under it and what does not, how fast, and that it resumes, on toys and on real bodies."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import nn
+
+from tasks import sections
+from tasks.adaptation import loop
+from tasks.adaptation import scope as scopes
+from tasks.adaptation.learning import Learning, levels
+from tasks.adaptation.loop import Progress, train
+from tasks.adaptation.objective.supervised import Supervised
+from tasks.adaptation.scope import SCOPES, Scope
+from tasks.modalities.text import backbone as text
+from tasks.network import Network
+from tasks.problems.classification import learn
+from tests.factories import params
+from tests.tasks.adaptation.test_loop import job, same
+from tests.tasks.adaptation.test_loop import one_thread as one_thread
+from tests.text_models import FAMILIES, write_models
+
+DEPTH = 3
+SETTINGS = params().adaptation.scope
+# Parameters of the backbone below that learn, of those that its state has when all is done.
+LEARNS = {
+    "frozen": [],
+    "bias": ["norm.*", "blocks.*.bias", "blocks.*.norm.weight", "last_norm.*"],
+    "top": ["blocks.[12].*", "last_norm.*"],
+    "full": ["*"],
+}
+
+
+@pytest.fixture(autouse=True)
+def every_epoch_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "STORE_SECONDS", 0)
+
+
+class Stack(nn.Module):
+    """Embeddings with a norm, three blocks with dropout, a final norm, the mean."""
+
+    depth, width = DEPTH, 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.norm, self.dropout = nn.Embedding(6, 4), nn.LayerNorm(4), nn.Dropout(0.1)
+        self.blocks = nn.ModuleList(nn.Sequential(OrderedDict(part())) for _ in range(DEPTH))
+        self.last_norm = nn.LayerNorm(4)
+
+    @property
+    def tail(self) -> Sequence[nn.Module]:
+        return [self.last_norm]
+
+    def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        states, mask = self.dropout(self.norm(self.words(inputs["input_ids"]))), inputs["attention_mask"].unsqueeze(-1)
+        for block in self.blocks:
+            states = states + block(states)
+        return (self.last_norm(states) * mask).sum(1) / mask.sum(1)
+
+
+def part() -> dict[str, nn.Module]:
+    return {"linear": nn.Linear(4, 4), "norm": nn.LayerNorm(4), "dropout": nn.Dropout(0.1)}
+
+
+def stack() -> Network:
+    torch.manual_seed(3)
+    return Network(Stack(), nn.Linear(4, 2))  # type: ignore[arg-type]
+
+
+def scope(kind: str, depth: int = DEPTH) -> Scope:
+    return scopes.get(kind, SETTINGS, depth)
+
+
+def trained(kind: str, resume: Path | None = None, say: Any = lambda line: None, **changes: Any) -> Any:
+    made, work = stack(), replace(job(), **changes)
+    progress: Progress = train(made, scope(kind), Supervised(8, learn), work, resume, say)
+    return made, progress
+
+
+def test_the_params_know_every_scope() -> None:
+    assert set(get_args(sections.Scope.model_fields["kind"].annotation)) == {"auto", *SCOPES}
+    assert set(LEARNS) == set(SCOPES), "a scope without its line in LEARNS is not tested"
+
+
+@pytest.mark.parametrize("kind", SCOPES)
+def test_what_learns_and_nothing_else_changes(kind: str) -> None:
+    before = stack().state_dict()
+    made, progress = trained(kind, epochs=2)
+    assert set(made.state_dict()) == set(before), "what was added is taken out again"
+    changed = {name for name, value in made.state_dict().items() if not torch.equal(value, before[name])}
+    own = [name.removeprefix("backbone.") for name in before if name.startswith("backbone.")]
+    learning = {name for name in own for pattern in LEARNS[kind] if fnmatch.fnmatch(name, pattern)}
+    assert changed == {"head.weight", "head.bias", *(f"backbone.{name}" for name in learning)}
+    assert progress.learned < sum(p.numel() for p in made.parameters()) or kind == "full"
+
+
+@pytest.mark.parametrize("kind", SCOPES)
+def test_a_scope_keeps_what_the_loop_relies_on(kind: str) -> None:
+    made, of = stack(), scope(kind)
+    of.prepare(made.backbone)
+    level, seen = levels(made.backbone), {}
+    for name, parameter in made.backbone.named_parameters():  # type: ignore[attr-defined]
+        number = level[id(parameter)]
+        course = [of.lr_factor(name, number, i / 200) for i in range(201)]
+        begun = next((i for i, factor in enumerate(course) if factor > 0), len(course))
+        assert all(factor > 0 for factor in course[begun:]), f"{name} stops learning"
+        assert seen.setdefault((number, course[0], course[-1]), course) == course, f"{name} has a course of its own"
+
+
+@pytest.mark.parametrize("kind", SCOPES)
+@pytest.mark.parametrize("epoch", [1, 4])
+def test_killed_and_resumed_ends_like_undisturbed(tmp_path: Path, kind: str, epoch: int) -> None:
+    undisturbed, whole = trained(kind)
+
+    def kill(line: str) -> None:
+        if f"epoch {epoch + 1} of" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(kind, tmp_path / "resume", kill)
+    resumed, progress = trained(kind, tmp_path / "resume")
+    assert same(resumed, undisturbed) and progress == whole
+
+
+@pytest.mark.parametrize("kind", SCOPES)
+def test_what_does_not_learn_is_in_evaluation_mode(kind: str) -> None:
+    made, of = stack(), scope(kind)
+    of.prepare(made.backbone)
+    learning = Learning(made, of, 0.0)
+    for progress in (0.0, 0.999):
+        learning.follow(progress, 1.0)
+        level = levels(made.backbone)
+        awake = {level[id(p)] for p in made.backbone.parameters() if p.requires_grad}
+        modes = {level[id(m)]: m.training for m in made.backbone.modules()}  # type: ignore[attr-defined]
+        assert modes == {number: number in awake for number in (-1, *range(DEPTH + 1))}
+    assert learning.boundary == min(awake, default=DEPTH)
+
+
+@pytest.mark.parametrize(("blocks", "lowest"), [(1, 2), (2, 1), (3, 0), (99, 0)])
+def test_the_highest_blocks_learn_and_never_what_lies_before_the_first(blocks: int, lowest: int) -> None:
+    settings = SETTINGS.model_copy(update={"top": sections.TopScope(blocks=blocks)})
+    factor = scopes.get("top", settings, DEPTH).lr_factor
+    assert [number for number in range(-1, DEPTH + 1) if factor("", number, 0.5)] == list(range(lowest, DEPTH + 1))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_biases_and_norms_are_told_by_their_names(models: Path, family: str) -> None:
+    body, factor = text.load(models / family), scope("bias").lr_factor
+    names = {name for name, _ in body.named_parameters() if factor(name, 0, 0.0)}
+    vectors = {
+        f"{path}.{name}"
+        for path, module in body.named_modules()
+        for name, _ in module.named_parameters(recurse=False)
+        if name == "bias" or "Norm" in type(module).__name__
+    }
+    assert names == vectors != set()
