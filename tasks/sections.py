@@ -141,6 +141,11 @@ class TopScope(Strict):
     blocks: int = Field(ge=1, description="How many of the highest blocks learn.")
 
 
+class GradualScope(Strict):
+    decay: float = Field(gt=0, le=1, description="Factor on the rate from a block to the one below it.")
+    all_from: Share = Field(description="Share of all steps from which every block learns; the last one does at once.")
+
+
 class Training(Strict):
     """How a network is trained by gradient steps; the adapted model and the control each have one."""
 
@@ -155,9 +160,12 @@ class Training(Strict):
 
 
 class Scope(Strict):
-    kind: Literal["auto", "frozen", "bias", "top", "full"] = Field(description="What learns; auto: as selection chose.")
+    kind: Literal["auto", "frozen", "bias", "top", "gradual", "full"] = Field(
+        description="What learns; auto: as selection chose."
+    )
     frozen: FrozenScope
     top: TopScope
+    gradual: GradualScope
 
 
 class Adaptation(Strict):

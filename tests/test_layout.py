@@ -44,7 +44,9 @@ ROWS = {
         ("flip", "shift"), "tasks/modalities/image/test_augment.py"
     ),
     "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
-    "tasks.adaptation.scope.SCOPES": dict.fromkeys(("frozen", "bias", "top", "full"), "tasks/adaptation/test_scope.py"),
+    "tasks.adaptation.scope.SCOPES": dict.fromkeys(
+        ("frozen", "bias", "top", "gradual", "full"), "tasks/adaptation/test_scope.py"
+    ),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
     "tasks.rows.table.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),
 }

@@ -13,6 +13,7 @@ SCOPES: dict[str, str] = {
     "frozen": "tasks.adaptation.scope.frozen",
     "bias": "tasks.adaptation.scope.bias",
     "top": "tasks.adaptation.scope.top",
+    "gradual": "tasks.adaptation.scope.gradual",
     "full": "tasks.adaptation.scope.full",
 }
 

@@ -35,6 +35,7 @@ LEARNS = {
     "frozen": [],
     "bias": ["norm.*", "blocks.*.bias", "blocks.*.norm.weight", "last_norm.*"],
     "top": ["blocks.[12].*", "last_norm.*"],
+    "gradual": ["*"],
     "full": ["*"],
 }
 
@@ -99,7 +100,7 @@ def test_what_learns_and_nothing_else_changes(kind: str) -> None:
     own = [name.removeprefix("backbone.") for name in before if name.startswith("backbone.")]
     learning = {name for name in own for pattern in LEARNS[kind] if fnmatch.fnmatch(name, pattern)}
     assert changed == {"head.weight", "head.bias", *(f"backbone.{name}" for name in learning)}
-    assert progress.learned < sum(p.numel() for p in made.parameters()) or kind == "full"
+    assert progress.learned < sum(p.numel() for p in made.parameters()) or kind in ("full", "gradual")
 
 
 @pytest.mark.parametrize("kind", SCOPES)
@@ -149,6 +150,40 @@ def test_the_highest_blocks_learn_and_never_what_lies_before_the_first(blocks: i
     settings = SETTINGS.model_copy(update={"top": sections.TopScope(blocks=blocks)})
     factor = scopes.get("top", settings, DEPTH).lr_factor
     assert [number for number in range(-1, DEPTH + 1) if factor("", number, 0.5)] == list(range(lowest, DEPTH + 1))
+
+
+@pytest.mark.parametrize(
+    ("progress", "factors"),
+    [
+        (0.0, [0, 0, 0, 1, 1]),
+        (0.19, [0, 0, 0, 1, 1]),
+        (0.2, [0, 0, 0.5, 1, 1]),
+        (0.4, [0, 0.25, 0.5, 1, 1]),
+        (0.6, [0.125, 0.25, 0.5, 1, 1]),
+        (1.0, [0.125, 0.25, 0.5, 1, 1]),
+    ],
+)
+def test_blocks_begin_from_the_top_and_lower_ones_learn_more_slowly(progress: float, factors: list[float]) -> None:
+    gradual = sections.GradualScope(decay=0.5, all_from=0.6)
+    factor = scopes.get("gradual", SETTINGS.model_copy(update={"gradual": gradual}), DEPTH).lr_factor
+    assert [factor("", number, progress) for number in range(-1, DEPTH + 1)] == factors
+
+
+def test_a_block_that_begins_late_is_untouched_until_then_and_learns_by_its_factor() -> None:
+    made, of = stack(), Scope(lambda name, block, progress: 0.5 if block != 0 or progress >= 0.6 else 0.0)
+    before, seen = made.state_dict()["backbone.blocks.0.linear.weight"].clone(), []
+
+    class Watched(Supervised):
+        def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
+            same_as_before = torch.equal(model.backbone.blocks[0].linear.weight, before)
+            seen.append((progress, same_as_before, model.backbone.blocks[0].training))
+            return super().loss(model, inputs, classes, progress)
+
+    train(made, of, Watched(8, learn), replace(job(), epochs=2), None, lambda line: None)
+    early = [step for step in seen if step[0] < 0.6]
+    assert early and all(untouched and not training for _, untouched, training in early)
+    late = seen[len(early) + 1 :]
+    assert late and not any(untouched for _, untouched, _ in late) and all(training for *_, training in late)
 
 
 @pytest.fixture(scope="module")
