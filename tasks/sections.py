@@ -146,6 +146,11 @@ class GradualScope(Strict):
     all_from: Share = Field(description="Share of all steps from which every block learns; the last one does at once.")
 
 
+class LoraScope(Strict):
+    rank: int = Field(ge=1, description="Of the product that is added to each linear map.")
+    alpha: float = Field(gt=0, description="The product counts alpha / rank times.")
+
+
 class Training(Strict):
     """How a network is trained by gradient steps; the adapted model and the control each have one."""
 
@@ -160,12 +165,13 @@ class Training(Strict):
 
 
 class Scope(Strict):
-    kind: Literal["auto", "frozen", "bias", "top", "gradual", "full"] = Field(
+    kind: Literal["auto", "frozen", "bias", "top", "gradual", "lora", "full"] = Field(
         description="What learns; auto: as selection chose."
     )
     frozen: FrozenScope
     top: TopScope
     gradual: GradualScope
+    lora: LoraScope
 
 
 class Adaptation(Strict):

@@ -45,7 +45,7 @@ ROWS = {
     ),
     "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
     "tasks.adaptation.scope.SCOPES": dict.fromkeys(
-        ("frozen", "bias", "top", "gradual", "full"), "tasks/adaptation/test_scope.py"
+        ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/adaptation/test_scope.py"
     ),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
     "tasks.rows.table.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),

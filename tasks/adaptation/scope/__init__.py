@@ -14,6 +14,7 @@ SCOPES: dict[str, str] = {
     "bias": "tasks.adaptation.scope.bias",
     "top": "tasks.adaptation.scope.top",
     "gradual": "tasks.adaptation.scope.gradual",
+    "lora": "tasks.adaptation.scope.lora",
     "full": "tasks.adaptation.scope.full",
 }
 

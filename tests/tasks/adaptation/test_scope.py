@@ -20,6 +20,7 @@ from tasks.adaptation.learning import Learning, levels
 from tasks.adaptation.loop import Progress, train
 from tasks.adaptation.objective.supervised import Supervised
 from tasks.adaptation.scope import SCOPES, Scope
+from tasks.errors import InputError
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.problems.classification import learn
@@ -36,6 +37,7 @@ LEARNS = {
     "bias": ["norm.*", "blocks.*.bias", "blocks.*.norm.weight", "last_norm.*"],
     "top": ["blocks.[12].*", "last_norm.*"],
     "gradual": ["*"],
+    "lora": ["blocks.*.linear.weight"],
     "full": ["*"],
 }
 
@@ -100,7 +102,8 @@ def test_what_learns_and_nothing_else_changes(kind: str) -> None:
     own = [name.removeprefix("backbone.") for name in before if name.startswith("backbone.")]
     learning = {name for name in own for pattern in LEARNS[kind] if fnmatch.fnmatch(name, pattern)}
     assert changed == {"head.weight", "head.bias", *(f"backbone.{name}" for name in learning)}
-    assert progress.learned < sum(p.numel() for p in made.parameters()) or kind in ("full", "gradual")
+    if kind != "lora":  # where other weights learn than those that change
+        assert progress.learned == sum(before[name].numel() for name in changed)
 
 
 @pytest.mark.parametrize("kind", SCOPES)
@@ -186,9 +189,57 @@ def test_a_block_that_begins_late_is_untouched_until_then_and_learns_by_its_fact
     assert late and not any(untouched for _, untouched, _ in late) and all(training for *_, training in late)
 
 
+def lora(rank: int, alpha: float) -> Scope:
+    return scopes.get("lora", SETTINGS.model_copy(update={"lora": sections.LoraScope(rank=rank, alpha=alpha)}), DEPTH)
+
+
+def test_adapters_begin_at_nothing_and_are_part_of_the_weights_afterwards() -> None:
+    made, of, inputs = stack().eval(), lora(2, 6.0), {"input_ids": torch.tensor([[1, 2]])}
+    inputs["attention_mask"] = torch.ones(1, 2)
+    plain = made(inputs)[0]
+    of.prepare(made.backbone)
+    assert torch.equal(made(inputs)[0], plain)
+    assert Learning(made, of, 0.0).count == DEPTH * 2 * (4 + 4) + 4 * 2 + 2
+    layer, before = made.backbone.blocks[1].linear, made.backbone.blocks[1].linear.weight.detach().clone()
+    with torch.no_grad():
+        layer.lora_B.default.weight.fill_(0.5)
+        product = layer.lora_B.default.weight @ layer.lora_A.default.weight
+    adapted = made(inputs)[0]
+    of.finish(made.backbone)
+    assert type(made.backbone.blocks[1].linear) is nn.Linear
+    torch.testing.assert_close(made.backbone.blocks[1].linear.weight, before + 3 * product)
+    torch.testing.assert_close(made(inputs)[0], adapted)
+
+
+def test_blocks_without_linear_maps_are_refused() -> None:
+    made = stack()
+    made.backbone.body = nn.Conv2d(1, 1, 1)
+    for block in made.backbone.blocks:
+        block.linear = nn.Identity()
+    with pytest.raises(
+        InputError, match=r"^Conv2d has no linear map in its 3 blocks .* set adaptation\.scope\.kind to"
+    ):
+        lora(2, 4).prepare(made.backbone)
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_adapters_fit_every_family_and_leave_it_plain(models: Path, family: str) -> None:
+    body, of, inputs = text.load(models / family), lora(2, 4.0), {"input_ids": torch.tensor([[5, 6, 7]])}
+    inputs["attention_mask"] = torch.ones(1, 3, dtype=torch.long)
+    names, before = list(body.state_dict()), body.pooled(inputs)
+    of.prepare(body)
+    assert torch.equal(body.pooled(inputs), before)
+    assert {n for n, p in body.named_parameters() if p.requires_grad} == {
+        n for n, _ in body.named_parameters() if "lora_" in n
+    }
+    of.finish(body)
+    assert list(body.state_dict()) == names
+    torch.testing.assert_close(body.pooled(inputs), before)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
