@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,28 +43,49 @@ def pooled(
         encoded: one dict of unpadded arrays per row.
         pools: names of pools.
     """
-    key = sha256_text(canonical_json(identity | {"rows": _hash_rows(encoded), "pools": sorted(pools)}))
-    folder = store / key
-    if not folder.is_dir():
-        features = compute(backbone, encoder, encoded, pools)
-        try:
-            with new_folder(folder) as made:
-                for (depth, pool), values in features.items():
-                    np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
-        except OSError:
-            if not folder.is_dir():  # else another writer was first, with the same content
-                raise
-        _trim(store, limit_gb, keep=folder)
-        return features
-    os.utime(folder)
+
+    def fill(made: Path) -> None:
+        for (depth, pool), values in compute(backbone, encoder, encoded, pools).items():
+            np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
+
+    folder = entry(store, limit_gb, identity | {"rows": hash_rows(encoded), "pools": sorted(pools)}, fill)
     return {_key(path): np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 
 
-def identity(model: Path, threads: int, computes: str, left_out: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """What the features of a model folder depend on beside the rows: its files, code, libraries, threads, device."""
+def entry(store: Path, limit_gb: float, content: dict[str, Any], fill: Callable[[Path], None]) -> Path:
+    """Folder of an entry of the store, filled if it is not there.
+
+    Args:
+        store: its folder.
+        limit_gb: the least recently used other entries leave above this size.
+        content: all that the entry depends on.
+        fill: writes it into an empty folder.
+    """
+    folder = store / sha256_text(canonical_json(content))
+    if folder.is_dir():
+        os.utime(folder)
+        return folder
+    try:
+        with new_folder(folder) as made:
+            fill(made)
+    except OSError:
+        if not folder.is_dir():  # else another writer was first, with the same content
+            raise
+    _trim(store, limit_gb, keep=folder)
+    return folder
+
+
+def identity(
+    model: Path,
+    threads: int,
+    computes: str,
+    left_out: frozenset[str] = frozenset(),
+    module: str = "tasks.features",
+) -> dict[str, Any]:
+    """What outputs of a model folder depend on beside the rows: its files, the module's code, threads, device."""
     return {
         "model": {path.name: sha256_file(path) for path in snapshot_files(model)},
-        "code": fingerprint.of_stage("python -m tasks.features", left_out),
+        "code": fingerprint.of_stage(f"python -m {module}", left_out),
         "threads": threads,
         "device": computes,
     }
@@ -89,7 +110,8 @@ def _key(path: Path) -> Key:
     return int(depth), pool
 
 
-def _hash_rows(encoded: Sequence[Arrays]) -> str:
+def hash_rows(encoded: Sequence[Arrays]) -> str:
+    """Of the content of encoded rows, in their order."""
     digest = hashlib.sha256()
     for row in encoded:
         for name in sorted(row):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,23 @@ def tensors(encoder: Encoder, encoded: Sequence[Arrays], target: torch.device = 
     return {name: torch.from_numpy(values).to(target) for name, values in encoder.collate(encoded).items()}
 
 
-def logits(network: Network, encoder: Encoder, encoded: Sequence[Arrays]) -> np.ndarray:
-    """Logits of all rows in evaluation mode, (N, K) float32, in the order given."""
+def logits(
+    network: Network, encoder: Encoder, encoded: Sequence[Arrays], before: Callable[[list[int]], object] | None = None
+) -> np.ndarray:
+    """Logits of all rows in evaluation mode, (N, K) float32, in the order given.
+
+    Args:
+        network: on any device.
+        encoder: makes batches.
+        encoded: one dict of unpadded arrays per row.
+        before: told the positions of the rows of each batch.
+    """
     network.eval()
     parts: list[np.ndarray] = [np.empty(0)] * len(encoded)
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
+            if before:
+                before(rows)
             values, _ = network(tensors(encoder, [encoded[i] for i in rows], device.of(network)))
             for i, value in zip(rows, values.float().cpu().numpy(), strict=True):
                 parts[i] = value

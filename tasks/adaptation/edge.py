@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks import device, modalities, prepared, problems
+from tasks import device, features, fingerprint, modalities, prepared, problems
 from tasks.adaptation import scope as scopes
 from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.loop import Job
 from tasks.adaptation.objective.supervised import Supervised
 from tasks.artifacts import canonical_json, read_json, sha256_file, sha256_folder, sha256_text
+from tasks.boundary import Store
 from tasks.errors import InputError
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
@@ -96,7 +98,7 @@ class Workbench:
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
         job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
-        return replace(job, weights=self.weights(train), augmentation=self.augmentation())
+        return replace(job, weights=self.weights(train), augmentation=self.augmentation(), store=self.store())
 
     @property
     def balanced(self) -> bool:
@@ -119,6 +121,15 @@ class Workbench:
             return None
         module: Any = modalities.part(params.project.modality, "augment")
         return Augmentation(module, params.augmentation, self.encoder, params.project.seed)
+
+    def store(self) -> Store:
+        """Of what lies below the boundary."""
+        project, resources = self.stage.params.project, self.stage.params.resources
+        unused = fingerprint.unused(project.modality, project.problem)
+        of_model = partial(
+            features.identity, self.folder, resources.threads, self.device.type, unused, "tasks.boundary"
+        )
+        return Store(self.stage.state("features"), resources.cache_gb, of_model)
 
     def resume_folder(self) -> Path:
         """Where this stage may go on after a kill: named by a hash of all its inputs."""

@@ -9,22 +9,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from tasks import device, metrics
 from tasks import network as networks
+from tasks.adaptation import resuming
 from tasks.adaptation.augmentation import Augmentation
 from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.learning import Learning
 from tasks.adaptation.objective import Objective
+from tasks.adaptation.resuming import Epoch, Progress
 from tasks.adaptation.scope import Scope
-from tasks.artifacts import new_folder, read_json, write_json
+from tasks.boundary import Place, Store, aside
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training
@@ -34,27 +35,6 @@ from tasks.problems.classification.answer import probabilities
 STEP_SEEDS = 1_000_003
 # After a short epoch the state is not written: that took a sixth of its time, and a killed run loses little by it.
 STORE_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch did; losses in nats per row."""
-
-    step: int
-    training_loss: float
-    validation_loss: float
-    validation_accuracy: float
-
-
-@dataclass
-class Progress:
-    """What a resumed run needs beside weights and optimizer state; `learned` counts the weights that learn."""
-
-    history: list[Epoch]
-    best: float
-    best_epoch: int
-    stopped: bool = False
-    learned: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +53,7 @@ class Job:
         precision: float32, or bfloat16 for the products of matrices; weights and moments stay float32.
         weights: (K,) of the labels in the validation loss, which steers; None weighs all alike.
         augmentation: changes training rows anew at each step; None leaves them.
+        store: of what lies below the boundary; None runs all blocks at every step.
     """
 
     train: Prepared
@@ -86,6 +67,7 @@ class Job:
     least_epochs: int = 0
     weights: np.ndarray | None = None
     augmentation: Augmentation | None = None
+    store: Store | None = None
 
 
 def train(
@@ -107,33 +89,34 @@ def train(
     torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
     learning = Learning(network, scope, job.settings.weight_decay)
-    progress, best = _restored(resume, network, learning.optimizer)
+    progress, best = resuming.restored(resume, network, learning.optimizer)
     progress.learned = learning.count
     per_epoch = objective.steps(job.train)
     stored = time.monotonic()
-    for epoch in range(len(progress.history), job.epochs):
-        if progress.stopped:
-            break
-        loss = _one_epoch(network, objective, learning, job, epoch, per_epoch)
-        validation_loss, accuracy = _evaluate(network, job)
-        if not math.isfinite(loss) or not math.isfinite(validation_loss):
-            progress.stopped = True
-            say(f"Rate {job.rate:g}: the loss is no longer finite in epoch {epoch + 1}; stopped.")
-            break
-        progress.history.append(Epoch((epoch + 1) * per_epoch, loss, validation_loss, accuracy))
-        if validation_loss < progress.best:
-            progress.best, progress.best_epoch = validation_loss, epoch
-            best = _copy(network)
-        late = epoch - progress.best_epoch >= job.settings.patience
-        progress.stopped = late and epoch + 1 >= job.least_epochs
-        say(
-            f"Rate {job.rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
-            f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
-        )
-        last = progress.stopped or epoch + 1 == job.epochs
-        if last or time.monotonic() - stored >= STORE_SECONDS:
-            _store(resume, network, learning.optimizer, best, progress)
-            stored = time.monotonic()
+    with _below(network, learning, job, say) as place:
+        for epoch in range(len(progress.history), job.epochs):
+            if progress.stopped:
+                break
+            loss = _one_epoch(network, objective, learning, job, epoch, place)
+            validation_loss, accuracy = _evaluate(network, job, place)
+            if not math.isfinite(loss) or not math.isfinite(validation_loss):
+                progress.stopped = True
+                say(f"Rate {job.rate:g}: the loss is no longer finite in epoch {epoch + 1}; stopped.")
+                break
+            progress.history.append(Epoch((epoch + 1) * per_epoch, loss, validation_loss, accuracy))
+            if validation_loss < progress.best:
+                progress.best, progress.best_epoch = validation_loss, epoch
+                best = resuming.copied(network)
+            late = epoch - progress.best_epoch >= job.settings.patience
+            progress.stopped = late and epoch + 1 >= job.least_epochs
+            say(
+                f"Rate {job.rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
+                f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
+            )
+            last = progress.stopped or epoch + 1 == job.epochs
+            if last or time.monotonic() - stored >= STORE_SECONDS:
+                resuming.store(resume, network, learning.optimizer, best, progress)
+                stored = time.monotonic()
     if best:
         network.load_state_dict(best)
     scope.finish(network.backbone)
@@ -141,10 +124,21 @@ def train(
     return progress
 
 
+def _below(
+    network: Network, learning: Learning, job: Job, say: Callable[[str], None]
+) -> AbstractContextManager[Place | None]:
+    """Blocks of which nothing ever learns stand aside, unless the rows that reach them change."""
+    if job.store is None or job.augmentation is not None or learning.boundary < 1:
+        return nullcontext()
+    rows = [*job.train.encoded, *job.validation.encoded]
+    return aside(network.backbone, learning.boundary, job.encoder, rows, job.store, say)
+
+
 def _one_epoch(
-    network: Network, objective: Objective, learning: Learning, job: Job, epoch: int, per_epoch: int
+    network: Network, objective: Objective, learning: Learning, job: Job, epoch: int, place: Place | None
 ) -> float:
     target = device.of(network)
+    per_epoch = objective.steps(job.train)
     total = per_epoch * job.epochs
     losses = []
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
@@ -154,6 +148,8 @@ def _one_epoch(
         plain = [job.train.encoded[row] for row in rows]
         encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
         inputs = networks.tensors(job.encoder, encoded, target)
+        if place:
+            place(rows)
         classes = torch.from_numpy(job.train.classes[rows]).to(target)
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss, _ = objective.loss(network, inputs, classes, step / total)
@@ -170,47 +166,10 @@ def schedule(progress: float, warmup_share: float) -> float:
     return (1 - progress) / (1 - warmup_share)
 
 
-def _evaluate(network: Network, job: Job) -> tuple[float, float]:
-    logits = networks.logits(network, job.encoder, job.validation.encoded)
+def _evaluate(network: Network, job: Job, place: Place | None) -> tuple[float, float]:
+    before = (lambda rows: place([len(job.train) + row for row in rows])) if place else None
+    logits = networks.logits(network, job.encoder, job.validation.encoded, before)
     if not np.isfinite(logits).all():
         return math.inf, 0.0
     judged = metrics.judge(job.validation.classes, probabilities(logits))
     return validation_loss(judged, job.weights), metrics.accuracy(judged)
-
-
-def _copy(network: Network) -> dict[str, torch.Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-def _store(
-    folder: Path | None,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, torch.Tensor],
-    progress: Progress,
-) -> None:
-    if folder is None:
-        return
-    moments = {
-        f"{i}.{name}": value for i, state in optimizer.state_dict()["state"].items() for name, value in state.items()
-    }
-    with new_folder(folder) as made:
-        for name, values in (("weights", _copy(network)), ("best", best), ("optimizer", moments)):
-            save_file(values, made / f"{name}.safetensors")
-        write_json(made / "progress.json", asdict(progress))
-
-
-def _restored(
-    folder: Path | None, network: Network, optimizer: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, torch.Tensor]]:
-    if folder is None or not (folder / "progress.json").is_file():
-        return Progress([], math.inf, 0), {}
-    network.load_state_dict(load_file(folder / "weights.safetensors"))
-    state: dict[int, dict[str, Any]] = {}
-    for key, value in load_file(folder / "optimizer.safetensors").items():
-        number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    record = read_json(folder / "progress.json")
-    history = [Epoch(**epoch) for epoch in record.pop("history")]
-    return Progress(history, **record), load_file(folder / "best.safetensors")

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.adaptation.loop import Job, Progress, train
+from tasks.adaptation.loop import Job, train
 from tasks.adaptation.objective import Objective
+from tasks.adaptation.resuming import Progress
 from tasks.adaptation.scope import Scope
 from tasks.errors import InputError
 from tasks.network import Network

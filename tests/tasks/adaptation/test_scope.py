@@ -20,6 +20,7 @@ from tasks.adaptation.learning import Learning, levels
 from tasks.adaptation.loop import Progress, train
 from tasks.adaptation.objective.supervised import Supervised
 from tasks.adaptation.scope import SCOPES, Scope
+from tasks.boundary import Store
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
@@ -88,6 +89,10 @@ def trained(kind: str, resume: Path | None = None, say: Any = lambda line: None,
     return made, progress
 
 
+def store(folder: Path, limit_gb: float = 1.0) -> Store:
+    return Store(folder, limit_gb, dict)
+
+
 def test_the_params_know_every_scope() -> None:
     assert set(get_args(sections.Scope.model_fields["kind"].annotation)) == {"auto", *SCOPES}
     assert set(LEARNS) == set(SCOPES), "a scope without its line in LEARNS is not tested"
@@ -132,6 +137,19 @@ def test_killed_and_resumed_ends_like_undisturbed(tmp_path: Path, kind: str, epo
         trained(kind, tmp_path / "resume", kill)
     resumed, progress = trained(kind, tmp_path / "resume")
     assert same(resumed, undisturbed) and progress == whole
+
+
+@pytest.mark.parametrize("kind", SCOPES)
+def test_with_store_is_without_store_to_the_last_byte(tmp_path: Path, kind: str) -> None:
+    apart, _ = trained(kind)
+    without, progress = trained(kind, store=store(tmp_path / "none", 0.0))
+    for _ in range(2):  # filled, then read
+        stored, again = trained(kind, store=store(tmp_path / "all"))
+        assert same(stored, without) and again == progress
+    partly, again = trained(kind, store=store(tmp_path / "some", 3e-6))
+    assert same(partly, without) and again == progress
+    for one, other in zip(stored.parameters(), apart.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", SCOPES)

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from tasks.boundary import Lower
 from tasks.errors import InputError
 from tasks.modalities.image import backbone as backbones
 from tasks.modalities.image import chain
@@ -434,3 +436,19 @@ def test_only_a_pretrained_net_keeps_its_statistics_in_training(models: Path, fa
     for backbone, training in ((kept, False), (drawn, True)):
         norms = [module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         assert norms and all(norm.training is training for norm in norms)
+
+
+class Pixels:
+    """Encoder of rows that are images already."""
+
+    def collate(self, encoded: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        return {"pixel_values": np.stack([row["pixel_values"] for row in encoded])}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_lower_blocks_can_stand_aside(models: Path, family: str) -> None:
+    body = backbones.load(models / family)
+    rows = [{"pixel_values": image.numpy()} for image in images()["pixel_values"]]
+    lower = Lower(body, len(body.blocks) - 1, Pixels())  # type: ignore[arg-type]
+    assert lower.exact(rows)
+    lower.close()

@@ -1,0 +1,76 @@
+"""Where a training stands: what is stored after an epoch, and what a killed one goes on from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tasks.artifacts import new_folder, read_json, write_json
+from tasks.network import Network
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch did; losses in nats per row."""
+
+    step: int
+    training_loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+@dataclass
+class Progress:
+    """What a resumed run needs beside weights and optimizer state; `learned` counts the weights that learn."""
+
+    history: list[Epoch]
+    best: float
+    best_epoch: int
+    stopped: bool = False
+    learned: int = 0
+
+
+def copied(network: Network) -> dict[str, torch.Tensor]:
+    """Its weights as they are now."""
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def store(
+    folder: Path | None,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, torch.Tensor],
+    progress: Progress,
+) -> None:
+    """Write the state into a folder; None keeps none."""
+    if folder is None:
+        return
+    moments = {
+        f"{i}.{name}": value for i, state in optimizer.state_dict()["state"].items() for name, value in state.items()
+    }
+    with new_folder(folder) as made:
+        for name, values in (("weights", copied(network)), ("best", best), ("optimizer", moments)):
+            save_file(values, made / f"{name}.safetensors")
+        write_json(made / "progress.json", asdict(progress))
+
+
+def restored(
+    folder: Path | None, network: Network, optimizer: torch.optim.Optimizer
+) -> tuple[Progress, dict[str, torch.Tensor]]:
+    """Bring network and optimizer to where the folder stands; its progress, and the weights of the best epoch."""
+    if folder is None or not (folder / "progress.json").is_file():
+        return Progress([], math.inf, 0), {}
+    network.load_state_dict(load_file(folder / "weights.safetensors"))
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in load_file(folder / "optimizer.safetensors").items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    record = read_json(folder / "progress.json")
+    history = [Epoch(**epoch) for epoch in record.pop("history")]
+    return Progress(history, **record), load_file(folder / "best.safetensors")
