@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -168,10 +168,13 @@ class Runtime:
         Raises:
             CrashError: a logit is not finite.
         """
+        answers: list[Any] = self._answer.answers(self._finite(logits), self.manifest.labels)
+        return answers
+
+    def _finite(self, logits: np.ndarray) -> np.ndarray:
         if not np.isfinite(logits).all():
             raise CrashError(f"The model of bundle {self.version} gave a logit that is not finite: roll it back.")
-        answers: list[Any] = self._answer.answers(logits, self.manifest.labels)
-        return answers
+        return logits
 
     def predict(self, examples: Iterable[Example], batch_rows: int = BATCH_ROWS) -> Predictions:
         """Answer N >= 1 examples.
@@ -194,12 +197,19 @@ class Runtime:
 
     def predict_usable(self, examples: Iterable[Any]) -> list[Any | None]:
         """One answer per example, None for one that cannot be answered; portions as of `predict`."""
+        return self._usable(examples, self.answers)
+
+    def probabilities_usable(self, examples: Iterable[Any]) -> list[np.ndarray | None]:
+        """(K,) probabilities per example, None for one that cannot be answered; portions as of `predict`."""
+        return self._usable(examples, lambda logits: [*self._answer.probabilities(self._finite(logits))])
+
+    def _usable(self, examples: Iterable[Any], answered: Callable[[np.ndarray], list[Any]]) -> list[Any | None]:
         stream, answers = iter(examples), []
         while portion := list(islice(stream, PORTION_ROWS)):
             encoded = self._encode_usable(portion)
-            found = self.answers(self.run(list(encoded.values()))[0]) if encoded else []
-            answered = dict(zip(encoded, found, strict=True))
-            answers += [answered.get(place) for place in range(len(portion))]
+            found = answered(self.run(list(encoded.values()))[0]) if encoded else []
+            placed = dict(zip(encoded, found, strict=True))
+            answers += [placed.get(place) for place in range(len(portion))]
         return answers
 
 

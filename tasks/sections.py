@@ -214,5 +214,5 @@ class Monitoring(Strict):
     )
     gate: Literal["better", "not_worse"] = Field(
         description="What `graft retrain` promotes, if it is not worse on old rows: better than the champion "
-        "on new ones, at 95 % or by its score."
+        "on new ones, at 95 % or, where that decides nothing, by log loss."
     )

@@ -22,6 +22,9 @@ from tasks.runtime import Runtime
 WORDS = {"all": "all rows", "before": "the rows from before", "later": "the rows that came later"}
 Gate = Literal["better", "not_worse"]
 UNKNOWN = Estimate(None, None, None)
+# Of each row's probability this much is spread over all labels: one that a model does not know, or is sure against,
+# costs it some nats, and does not outweigh all other rows.
+SPREAD = 0.01
 
 
 def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
@@ -48,7 +51,13 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     labels = [row.label for row in rows]
     known = sorted({*labels, *(label for model in models for label in model.manifest.labels)})
     first, second = (
-        judged(labels, model.predict_usable(source.read(row.input, root) for row in rows), known) for model in models
+        judged(
+            labels,
+            model.probabilities_usable(source.read(row.input, root) for row in rows),
+            model.manifest.labels,
+            known,
+        )
+        for model in models
     )
     later = np.array([row.id not in known_rows for row in rows])
     settings, seed = params.receipt, params.project.seed
@@ -56,24 +65,24 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     return challenge(first, second, later, settings.metric, gate, lambda count: Resamples(count, resamples, seed))
 
 
-def judged(labels: Sequence[str], answers: Sequence[Any | None], known: Sequence[str]) -> Judged:
+def judged(
+    labels: Sequence[str], answers: Sequence[np.ndarray | None], own: Sequence[str], known: Sequence[str]
+) -> Judged:
     """Answers to N rows, judged over all labels that either model knows, and one more for rows without an answer.
 
     Args:
         labels: (N,) right labels.
-        answers: (N,) answers with `prediction` and `probability`; None where there was none.
+        answers: (N,) probabilities of the model's own labels; None where there was no answer.
+        own: the model's labels.
         known: K labels of both models and of the rows.
     """
     place = {label: k for k, label in enumerate(known)}
+    columns = [place[label] for label in own]
     shares = np.zeros((len(labels), len(known) + 1))
     for row, answer in zip(shares, answers, strict=True):
-        if answer is None:
-            row[-1] = 1.0
-        else:
-            # Of the other labels nothing is known but their sum.
-            row[:-1] = (1 - answer.probability) / max(len(known) - 1, 1)
-            row[place[answer.prediction]] = answer.probability
-    return metrics.judge(np.array([place[label] for label in labels]), shares)
+        row[-1 if answer is None else columns] = 1.0 if answer is None else answer
+    spread = (1 - SPREAD) * shares + SPREAD / (len(known) + 1)
+    return metrics.judge(np.array([place[label] for label in labels]), spread)
 
 
 def challenge(
@@ -101,6 +110,7 @@ def challenge(
     masks = dict(zip(WORDS, (np.ones_like(later), ~later, later), strict=True))
     found: dict[str, Any] = {}
     differences: dict[str, Estimate] = {}
+    loss_falls: dict[str, float] = {}
     for name, mask in masks.items():
         rows = np.flatnonzero(mask)
         if not len(rows):
@@ -108,40 +118,54 @@ def challenge(
             continue
         first, second = champion.take(rows), challenger.take(rows)
         differences[name] = metrics.paired_difference(metric, second, first, resamples(len(rows)))
+        loss_falls[name] = metrics.log_loss(first) - metrics.log_loss(second)
         score = metrics.METRICS[metric]
         found[name] = {
             "rows": len(rows),
             "champion": round(score(first), 6),
             "challenger": round(score(second), 6),
             "difference": differences[name].record(),
+            "log_loss": {
+                "champion": round(metrics.log_loss(first), 6),
+                "challenger": round(metrics.log_loss(second), 6),
+            },
         }
-    promote, reason = decide(differences, gate)
+    promote, reason = decide(differences, loss_falls, gate)
     return {"metric": metric, "promote": promote, "sentence": f"{reason} {_figures(metric, found)}", "groups": found}
 
 
-def decide(differences: dict[str, Estimate], gate: Gate) -> tuple[bool, str]:
+def decide(differences: dict[str, Estimate], loss_falls: dict[str, float], gate: Gate) -> tuple[bool, str]:
     """Whether the challenger takes over, and why.
 
     It must not be worse at 95 % on the rows from before, and be better on those that came later, or on all where none
-    came: at 95 % for the gate `better`, by its score for `not_worse`.
+    came: at 95 % for the gate `better`; for `not_worse` a lower log loss is enough where 95 % is reached neither way.
+    New rows are few, and a proper score tells two models apart with fewer than the count of right ones does (Gneiting
+    and Raftery 2007).
+
+    Args:
+        differences: group -> the challenger's score minus the champion's.
+        loss_falls: group -> the champion's log loss minus the challenger's, in nats.
+        gate: see above.
     """
     decisive = "later" if "later" in differences else "all"
+    for name in ("before", decisive):
+        if compare.decide(differences.get(name, UNKNOWN)) == "did_not_pay_off":
+            return False, f"Kept the champion: the new model is worse on {WORDS[name]}."
     words = f"on {WORDS[decisive]}"
-    if compare.decide(differences.get("before", UNKNOWN)) == "did_not_pay_off":
-        return False, f"Kept the champion: the new model is worse on {WORDS['before']}."
     if compare.decide(differences[decisive]) == "paid_off":
         return True, f"Promoted the new model: it is better {words}, at 95 %."
-    if gate == "not_worse" and (differences[decisive].value or 0) > 0:
-        return True, f"Promoted the new model: it scores higher {words}, though not at 95 %."
-    wanted = "does not score higher" if gate == "not_worse" else "is not better at 95 %"
-    return False, f"Kept the champion: the new model {wanted} {words}."
+    if gate == "not_worse" and loss_falls[decisive] > 0:
+        return True, f"Promoted the new model: its log loss is lower {words}, and nothing is proven worse."
+    wanted = "'s log loss is not lower" if gate == "not_worse" else " is not better at 95 %"
+    return False, f"Kept the champion: the new model{wanted} {words}."
 
 
 def _figures(metric: str, found: dict[str, Any]) -> str:
     parts = [
         f"{WORDS[name]} ({one['rows']}): {100 * one['champion']:.1f} % before, {100 * one['challenger']:.1f} % now, "
         f"{100 * one['difference']['value']:+.1f} points [{100 * one['difference']['low']:+.1f}, "
-        f"{100 * one['difference']['high']:+.1f}]"
+        f"{100 * one['difference']['high']:+.1f}], log loss {one['log_loss']['champion']:.3f} before, "
+        f"{one['log_loss']['challenger']:.3f} now"
         for name, one in found.items()
         if one
     ]

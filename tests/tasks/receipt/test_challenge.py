@@ -11,7 +11,6 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.metrics import Estimate, Resamples
-from tasks.problems.classification.answer import Answer
 from tasks.receipt.challenge import Gate, between, challenge, decide, judged
 from tasks.rows.clean import Row, load
 from tests.bundles import tiny_bundle
@@ -20,16 +19,16 @@ from tests.factories import params
 LABELS = ["a", "b"]
 
 
-def model(right: list[bool]) -> list[Answer]:
-    """Answers to rows whose label is a."""
-    return [Answer("a" if one else "b", 0.9) for one in right]
+def model(right: list[bool]) -> list[np.ndarray | None]:
+    """Probabilities of a and b for rows whose label is a."""
+    return [np.array([0.9, 0.1] if one else [0.1, 0.9]) for one in right]
 
 
 def against(champion: list[bool], challenger: list[bool], later: list[bool], gate: Gate = "better") -> dict[str, Any]:
     rows = ["a"] * len(later)
     return challenge(
-        judged(rows, model(champion), LABELS),
-        judged(rows, model(challenger), LABELS),
+        judged(rows, model(champion), LABELS, LABELS),
+        judged(rows, model(challenger), LABELS, LABELS),
         np.array(later),
         "accuracy",
         gate,
@@ -60,28 +59,50 @@ def test_without_later_rows_all_rows_decide() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "later", "better", "not_worse"),
+    ("before", "later", "loss_fall", "better", "not_worse"),
     [
-        ((-0.01, 0.0, 0.02), (0.01, 0.1, 0.2), True, True),  # proven
-        ((-0.04, -0.02, 0.01), (-0.01, 0.1, 0.2), False, True),  # a higher score, not proven
-        ((-0.01, 0.0, 0.02), (-0.1, 0.0, 0.1), False, False),  # no gain
-        ((-0.01, 0.0, 0.02), (-0.2, -0.1, 0.1), False, False),
-        ((-0.06, -0.04, -0.01), (0.3, 0.4, 0.5), False, False),  # worse on old rows
+        ((-0.01, 0.0, 0.02), (0.01, 0.1, 0.2), -0.1, True, True),  # proven
+        ((-0.04, -0.02, 0.01), (-0.2, -0.1, 0.1), 0.1, False, True),  # a lower log loss, and nothing proven
+        ((-0.01, 0.0, 0.02), (-0.1, 0.1, 0.2), -0.1, False, False),  # a higher score, and nothing proven
+        ((-0.01, 0.0, 0.02), (0.0, 0.0, 0.0), 0.0, False, False),  # the same answers
+        ((-0.01, 0.0, 0.02), (-0.3, -0.2, -0.1), 0.1, False, False),  # worse on new rows
+        ((-0.06, -0.04, -0.01), (0.3, 0.4, 0.5), 0.1, False, False),  # worse on old rows
     ],
 )
 def test_the_rule(
-    before: tuple[float, float, float], later: tuple[float, float, float], better: bool, not_worse: bool
+    before: tuple[float, float, float],
+    later: tuple[float, float, float],
+    loss_fall: float,
+    better: bool,
+    not_worse: bool,
 ) -> None:
     differences = {
         name: Estimate(value, low, high) for name, (low, value, high) in (("before", before), ("later", later))
     }
     differences["all"] = Estimate(0.5, 0.4, 0.6)  # never decides where rows came later
-    assert [decide(differences, gate)[0] for gate in ("better", "not_worse")] == [better, not_worse]
+    falls = {"before": 0.0, "later": loss_fall, "all": 1.0}
+    assert [decide(differences, falls, gate)[0] for gate in ("better", "not_worse")] == [better, not_worse]
+
+
+def test_one_right_answer_less_and_more_trust_in_the_other_right_ones_is_promoted() -> None:
+    labels, sure, unsure, wrong = ["a"] * 40, *(np.array([share, 1 - share]) for share in (0.95, 0.55, 0.45))
+    found = challenge(
+        judged(labels, [unsure] * 40, LABELS, LABELS),
+        judged(labels, [sure] * 39 + [wrong], LABELS, LABELS),
+        np.ones(40, bool),
+        "accuracy",
+        "not_worse",
+        lambda count: Resamples(count, 500, 0),
+    )
+    assert found["promote"] and "its log loss is lower on the rows that came later" in found["sentence"]
+    assert found["groups"]["later"]["log_loss"]["champion"] == pytest.approx(-np.log(0.99 * 0.55 + 0.01 / 3), abs=1e-6)
 
 
 def test_a_row_without_an_answer_is_wrong_and_a_label_that_one_model_lacks_can_be_right() -> None:
-    found = judged(["a", "c", "b"], [None, Answer("c", 0.4), Answer("a", 0.5)], ["a", "b", "c"])
+    answers = [None, np.array([0.4, 0.6]), np.array([0.7, 0.3])]
+    found = judged(["a", "c", "b"], answers, ["a", "c"], ["a", "b", "c"])
     assert found.predictions.tolist() == [3, 2, 0]
+    assert np.exp(-found.losses) == pytest.approx([0.0025, 0.99 * 0.6 + 0.0025, 0.0025])
 
 
 SWAPPED = np.array([[0, 4], [4, 0]], dtype=np.float32)
