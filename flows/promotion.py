@@ -36,11 +36,12 @@ def add_and_promote(
 
     Raises:
         InputError: there is no bundle, or the champion has moved.
-        GateError: the gate did not pass this bundle.
+        GateError: the gate did not pass this bundle, or dvc.lock names another.
     """
     from deploy.releases import Releases
     from tasks.params import load
-    from tasks.receipt.gate import JUDGED, passed
+    from tasks.receipt.gate import JUDGED, RECORD, passed
+    from tasks.reproduce import is_locked
 
     root = made_in or home
     bundle = (root / JUDGED["bundle"]).parent
@@ -48,6 +49,10 @@ def add_and_promote(
         raise InputError("There is no bundle in this project yet: run `graft run` first.")
     if not passed(root, load(root / "params.yaml").receipt):
         raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
+    if not is_locked(root, RECORD):
+        raise GateError(
+            "This bundle is not the one that dvc.lock names: `dvc checkout` brings that back, or `graft run`."
+        )
     return promote_and_watch(home, Releases(home / "releases").add(bundle), why, root, instead_of)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tasks import fingerprint
 from tasks.artifacts import read_json, sha256_file, write_text
@@ -229,6 +232,16 @@ def last_seconds(root: Path) -> dict[str, float]:
     """Stage -> seconds of its last whole run in this project."""
     paths = [root / "data" / phase / "run.json" for phase in PHASES]
     return {name: run["seconds"] for path in paths if path.is_file() for name, run in read_json(path).items()}
+
+
+def is_locked(root: Path, path: str) -> bool:
+    """Whether dvc.lock names this file, an output of a stage, as it stands."""
+    lock, file = root / "dvc.lock", root / path
+    if not lock.is_file() or not file.is_file():
+        return False
+    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+    named = {out["path"]: out.get("md5") for stage in stages for out in stage.get("outs", [])}
+    return named.get(path) == hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def lineage(root: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from deploy.releases import Releases
 from flows import retrain as retraining
 from flows.commands import app
+from flows.promotion import add_and_promote
 from tasks import phases, worktree
 from tasks.artifacts import read_json, write_json
 from tasks.errors import BusyError, GateError, InputError
@@ -28,7 +29,7 @@ from tasks.receipt import challenge, gate
 from tasks.rows import feedback
 from tasks.sources.snapshot import Refreshed
 from tests.bundles import tiny_bundle
-from tests.factories import REPO
+from tests.factories import REPO, write_lock
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -96,6 +97,7 @@ class House:
             write_json(root / gate.JUDGED[name], {"run": self.runs})
         if not self.failure:
             write_json(root / gate.RECORD, gate.judged(root, load(root / "params.yaml").receipt))
+            write_lock(root, gate.RECORD)
         return self.failure
 
     def between(self, root: Path, params: object, champion: Path, challenger: Path) -> dict[str, Any]:
@@ -303,3 +305,15 @@ def test_the_command(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (refused.exit_code, refused.stderr.splitlines()[-1]) == (2, "Another run works here.")
     monkeypatch.setattr("flows.retrain.retrain", lambda root, return_state: Completed(name="Kept", message="Kept it."))
     assert CliRunner().invoke(app, ["retrain", "--project", str(house.home)]).stdout == "Kept it.\n"
+
+
+def test_a_bundle_that_the_lock_does_not_name_is_not_promoted(house: House) -> None:
+    house.expects_feedback = False
+    root = house.checkout.root
+    house.run_phases(root)
+    lock = (root / "dvc.lock").read_bytes()
+    house.run_phases(root)
+    (root / "dvc.lock").write_bytes(lock)
+    with pytest.raises(GateError, match="not the one that dvc"):
+        add_and_promote(house.home, "why", root)
+    assert house.releases.current() == house.champion

@@ -166,6 +166,13 @@ def test_lineage(ready: Path) -> None:
     assert reproduce.lineage(ready)["dirty"] is True
 
 
+def test_what_the_lock_names_is_told_from_what_lies_there(template: Path, ready: Path) -> None:
+    out = "data/preparation/gate.txt"
+    assert not reproduce.is_locked(template, out) and reproduce.is_locked(ready, out)
+    (ready / out).write_text("of another commit")
+    assert not reproduce.is_locked(ready, out)
+
+
 def living(root: Path) -> set[int]:
     """Processes that work in this project; one that ended and waits to be collected has no folder."""
     found = set()
