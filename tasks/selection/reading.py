@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tasks import export, hub, modalities, problems, readings, weights
-from tasks.errors import CrashError, InputError
+from tasks import export, hub, modalities, problems, readings, stopwatch, weights
 from tasks.modalities.contract import Arrays, Encoder
 from tasks.network import Network
 from tasks.params import Candidate
@@ -21,7 +14,7 @@ from tasks.stage import Stage
 
 # Of the graph that is measured, which does not ship.
 OPSET = 20
-SECONDS = 300
+ADVICE = "take it out of selection.candidates, or set selection.limits.max_milliseconds to null"
 
 
 def of_depth(
@@ -54,8 +47,8 @@ def of_depth(
         place = stage.staging / "reading"
         place.mkdir(parents=True, exist_ok=True)
         _export(stage, folder, depth, pool, encoder, encoded, place / "graph.onnx")
-        np.savez(place / "row.npz", **typical)  # type: ignore[arg-type]
-        return _measured(place, stage.params.resources.threads)
+        threads = stage.params.resources.threads
+        return stopwatch.in_own_process(place / "graph.onnx", typical, threads, "a candidate", ADVICE)
 
     found = readings.once(stage.state(readings.FOLDER), of, take)
     assert found is not None
@@ -88,20 +81,3 @@ def _export(
     backbone = modalities.part(project.modality, "backbone").load(folder, depth, pool)
     head = problems.part(project.problem, "learn").make_head(backbone.width, 2)
     export.export(Network(backbone, head).eval(), encoder, export.sample(encoded), path, OPSET)
-
-
-def _measured(place: Path, threads: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "tasks.selection.stopwatch", "graph.onnx", "row.npz", str(threads)]
-    house = str(Path(__file__).resolve().parents[2])
-    variables = os.environ | {"PYTHONPATH": house}
-    try:
-        done = subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        raise InputError(
-            f"The speed of a candidate could not be read within {SECONDS} seconds: take it out of "
-            "selection.candidates, or set selection.limits.max_milliseconds to null."
-        ) from None
-    if done.returncode:
-        raise CrashError(f"The speed of a candidate could not be read: {(done.stderr.splitlines() or [''])[-1][:200]}.")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found

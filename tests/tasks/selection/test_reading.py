@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks import hub, modalities, readings
+from tasks import hub, modalities, readings, stopwatch
 from tasks.artifacts import read_json, sha256_file
-from tasks.errors import CrashError, InputError
+from tasks.errors import InputError
 from tasks.params import Candidate, load
-from tasks.selection import reading, stopwatch
+from tasks.selection import reading
 from tasks.stage import Stage
 from tests.projects import run_stage, write_project
 
@@ -41,35 +41,13 @@ def test_speed_and_memory_are_read_once(project: Path, monkeypatch: pytest.Monke
     found = read(project)
     one, many = found["milliseconds_per_row"]["1"], found["milliseconds_per_row"]["32"]
     assert 0 < many < one < 1000 and 20 < found["peak_megabytes"] < 1000
-    monkeypatch.setattr(reading, "_measured", lambda *_: pytest.fail("the reading was taken twice"))
+    monkeypatch.setattr(stopwatch, "in_own_process", lambda *_: pytest.fail("the reading was taken twice"))
     assert read(project) == found
     monkeypatch.setattr(readings, "machine", lambda: "another")
-    monkeypatch.setattr(reading, "_measured", lambda *_: {"milliseconds_per_row": {"1": 7.0}, "peak_megabytes": 1})
+    monkeypatch.setattr(
+        stopwatch, "in_own_process", lambda *_: {"milliseconds_per_row": {"1": 7.0}, "peak_megabytes": 1}
+    )
     assert read(project)["milliseconds_per_row"] == {"1": 7.0}
-
-
-def test_a_process_that_breaks_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CrashError, match="could not be read: FileNotFoundError"):
-        reading._measured(tmp_path, 1)
-
-
-def test_a_process_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "SECONDS", 0.01)
-    with pytest.raises(InputError, match=r"could not be read within 0\.01 seconds: take it out"):
-        reading._measured(tmp_path, 1)
-
-
-@pytest.mark.parametrize(("seconds", "runs"), [(40.0, 1), (4.0, 8), (0.5, 10), (0.05, 20), (0.001, 200)])
-def test_a_large_model_runs_less_often(seconds: float, runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, done = [0.0], []
-
-    class Session:
-        def run(self, *_: object) -> None:
-            clock[0] += seconds
-            done.append(1)
-
-    monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: clock[0])
-    assert stopwatch._least_seconds(Session(), {}) == pytest.approx(seconds) and abs(len(done) - runs) <= 1
 
 
 def selected(root: Path) -> list[dict[str, Any]]:
