@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import features, metrics
+from tasks import calibration, features, metrics
 from tasks import network as networks
 from tasks.adaptation import solve
 from tasks.adaptation.balance import validation_loss
@@ -39,6 +39,7 @@ def main(stage: Stage) -> None:
         stage.out(f"{OUT}/metrics.json"),
         {name: round(function(judged), 6) for name, function in metrics.METRICS.items()},
     )
+    record["temperature"] = calibration.temperature(validation, rows.classes)
     write_json(stage.out(f"{OUT}/adaptation.json"), record | {"scope": bench.kind})
     write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
     _save(stage, bench, network)

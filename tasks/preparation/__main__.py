@@ -18,14 +18,15 @@ from tasks.prepared import FOLDER, MODEL
 from tasks.rows.clean import load
 from tasks.rows.quarantine import write_quarantine
 from tasks.stage import Stage, run
-from tasks.weights import resolve, snapshot_files
+from tasks.weights import licence, resolve, snapshot_files
 
 
 def main(stage: Stage) -> None:
     """Preparation, the model first: nothing is spent on what cannot run."""
     params = stage.params
     chosen = read_json(stage.root / "data/selection/choice.json")
-    model = resolve(Candidate(source=chosen["source"], revision=chosen["revision"]), stage.root)
+    candidate = Candidate(source=chosen["source"], revision=chosen["revision"])
+    model = resolve(candidate, stage.root)
     modality = params.project.modality
     source = modalities.part(modality, "source")
     encoder = modalities.part(modality, "encode").from_model(model, params.examples)
@@ -42,7 +43,7 @@ def main(stage: Stage) -> None:
     data = params.data
     sources = {"data.path": data.path, "data.test": data.test, "data.feedback": data.feedback}
     record = card.record(clean, {name: sha256_source(stage.root / path) for name, path in sources.items() if path})
-    record["threads"] = params.resources.threads
+    record["threads"], record["licence"] = params.resources.threads, licence(candidate, model)
     assert record["crossing_splits"] == 0, "a content stands in two splits"
     write_json(stage.out("data/preparation/card.json"), record)
     write_text(stage.out("data/preparation/card.md"), card.markdown(record))
