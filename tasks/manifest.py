@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import stat
 from collections.abc import Mapping
@@ -15,14 +16,19 @@ from tasks import modalities, problems
 from tasks.artifacts import sha256_file
 from tasks.errors import InputError
 
-FORMAT = 3
+FORMAT = 4
 MANIFEST = "manifest.json"
 JUDGED = "judged.json"
 MAX_MANIFEST_BYTES = 1_000_000
 VERSION_DIGITS = 12
 SHA256 = re.compile(r"[0-9a-f]{64}")
 TEXTS = ("project", "modality", "problem", "artefact", "model")
-FIELDS: dict[str, type] = dict.fromkeys(TEXTS, str) | {"labels": list, "files": dict}
+SCHEMAS = ("inputs", "outputs")
+FIELDS: dict[str, type] = (
+    dict.fromkeys(TEXTS, str) | dict.fromkeys(SCHEMAS, dict) | {"labels": list, "files": dict, "temperature": float}
+)
+# Numbers that one row of an input or output may be said to have: 4096 x 4096 pixels of three channels have fewer.
+MAX_NUMBERS_A_ROW = 2**26
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,12 @@ class Manifest:
         modality: a row of `tasks.modalities`.
         problem: a row of `tasks.problems`.
         labels: a label's place is its column in the logits.
-        artefact: which model was shipped, "int8" or "onnx" (float32).
+        artefact: which form of the model was shipped: "onnx" (float32) or a row of the forms that compete with it.
         model: file name of the ONNX graph.
+        inputs: name -> {"type", "shape"} of each input of the graph, null for an axis that varies.
+        outputs: the same of each output.
+        temperature: what logits are divided by, so that probabilities are calibrated (Guo et al. 2017).
+        licence: of the base model, None if nobody names one.
         files: relative path -> sha256 of every file but the manifest.
     """
 
@@ -47,6 +57,10 @@ class Manifest:
     labels: tuple[str, ...]
     artefact: str
     model: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+    temperature: float
+    licence: str | None
     files: Mapping[str, str]
 
     @property
@@ -106,8 +120,8 @@ def read_manifest(folder: Path) -> Manifest:
     return Manifest(
         sha256=hashlib.sha256(content).hexdigest(),
         labels=tuple(tree["labels"]),
-        files=tree["files"],
-        **{name: tree[name] for name in TEXTS},
+        licence=tree.get("licence"),
+        **{name: tree[name] for name in FIELDS if name != "labels"},
     )
 
 
@@ -132,12 +146,27 @@ def _nonsense(tree: dict[str, Any]) -> str | None:
         return f"no rows for modality {tree['modality']!r} and problem {tree['problem']!r}"
     if not labels or not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
         return "labels must be different strings"
+    if not 0 < tree["temperature"] < math.inf:
+        return "temperature must be above 0 and finite"
+    if not isinstance(tree.get("licence"), str | None):
+        return "licence must be a text or null"
+    if name := next((name for kind in SCHEMAS for name, entry in tree[kind].items() if not _is_schema(entry)), None):
+        return f"{name!r} has no type and no shape that can be meant"
     for name, digest in files.items():
         if not _stays_inside(name):
             return f"file name {name!r} leads out of the bundle"
         if not isinstance(digest, str) or not SHA256.fullmatch(digest):
             return f"file {name!r} has no sha256"
     return None if tree["model"] in files else "model is not one of the files"
+
+
+def _is_schema(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("type"), str):
+        return False
+    shape = entry.get("shape")
+    if not isinstance(shape, list) or not all(size is None or (type(size) is int and size > 0) for size in shape):
+        return False
+    return math.prod(size for size in shape if size) <= MAX_NUMBERS_A_ROW
 
 
 def _stays_inside(name: str) -> bool:

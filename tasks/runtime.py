@@ -163,18 +163,18 @@ class Runtime:
         return self._reference.project(pooled) if self._reference else np.empty((len(pooled), 0), np.float32)
 
     def answers(self, logits: np.ndarray) -> list[Any]:
-        """Logits (N, K) -> one answer per row.
+        """Logits (N, K) -> one answer per row, its probability calibrated by the bundle's temperature.
 
         Raises:
             CrashError: a logit is not finite.
         """
-        answers: list[Any] = self._answer.answers(self._finite(logits), self.manifest.labels)
+        answers: list[Any] = self._answer.answers(self._calibrated(logits), self.manifest.labels)
         return answers
 
-    def _finite(self, logits: np.ndarray) -> np.ndarray:
+    def _calibrated(self, logits: np.ndarray) -> np.ndarray:
         if not np.isfinite(logits).all():
             raise CrashError(f"The model of bundle {self.version} gave a logit that is not finite: roll it back.")
-        return logits
+        return logits / self.manifest.temperature
 
     def predict(self, examples: Iterable[Example], batch_rows: int = BATCH_ROWS) -> Predictions:
         """Answer N >= 1 examples.
@@ -201,7 +201,7 @@ class Runtime:
 
     def probabilities_usable(self, examples: Iterable[Any]) -> list[np.ndarray | None]:
         """(K,) probabilities per example, None for one that cannot be answered; portions as of `predict`."""
-        return self._usable(examples, lambda logits: [*self._answer.probabilities(self._finite(logits))])
+        return self._usable(examples, lambda logits: [*self._answer.probabilities(self._calibrated(logits))])
 
     def _usable(self, examples: Iterable[Any], answered: Callable[[np.ndarray], list[Any]]) -> list[Any | None]:
         stream, answers = iter(examples), []
@@ -261,6 +261,14 @@ def reference_of(folder: Path, manifest: Manifest) -> drift.Reference | None:
         raise fault(folder, f"its {DRIFT} cannot be loaded ({type(error).__name__})") from None
 
 
+def schema(nodes: Iterable[Any]) -> dict[str, Any]:
+    """Name -> type and shape of a session's inputs or outputs, as a manifest has them."""
+    return {
+        node.name: {"type": node.type, "shape": [size if isinstance(size, int) else None for size in node.shape]}
+        for node in nodes
+    }
+
+
 def _check_graph(folder: Path, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
     inputs = {node.name for node in session.get_inputs()}
     if inputs != set(encoder.inputs):
@@ -271,3 +279,5 @@ def _check_graph(folder: Path, manifest: Manifest, encoder: Encoder, session: or
     columns, count = outputs["logits"][-1], len(manifest.labels)
     if isinstance(columns, int) and columns != count:
         raise fault(folder, f"{manifest.model} has {columns} logits for {count} labels")
+    if (schema(session.get_inputs()), schema(session.get_outputs())) != (manifest.inputs, manifest.outputs):
+        raise fault(folder, f"{manifest.model} has other types or shapes than {MANIFEST} says")

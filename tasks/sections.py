@@ -192,9 +192,7 @@ class Receipt(Strict):
     )
 
 
-class Int8(Strict):
-    enabled: bool = Field(description="Whether a dynamically quantised model competes.")
-    max_loss: Share = Field(description="Budget: int8 ships if the upper 95 % bound of its loss is inside.")
+Form = Literal["optimised", "int8", "int8_per_tensor", "int8_static", "int8_static_per_tensor", "float16"]
 
 
 class Deployment(Strict):
@@ -202,7 +200,16 @@ class Deployment(Strict):
     max_logit_difference: float = Field(
         gt=0, description="Tolerance between torch and ONNX float32, as a share of the largest logit, of 1 at least."
     )
-    int8: Int8
+    forms: list[Form] = Field(
+        description="Forms of the model that compete with float32: attention fused (optimised), dynamically quantised "
+        "with a scale a column or a matrix, statically quantised, half precision (for GPUs)."
+    )
+    max_loss: Share = Field(
+        description="Budget: the fastest form ships of those whose loss has its upper 95 % bound inside."
+    )
+    calibration_rows: int = Field(
+        ge=1, le=10_000, description="Training rows that static quantisation reads the ranges of activations off."
+    )
 
 
 class Monitoring(Strict):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -22,6 +23,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from tasks import drift
 from tasks.artifacts import canonical_json, sha256_folder
+from tasks.runtime import schema
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
 # The row of [PAD] would change every padded answer if the mask were ignored.
@@ -105,17 +107,31 @@ def write_manifest(folder: Path, **changes: Any) -> None:
     """(Re)write manifest.json for the files as they are now."""
     (folder / "manifest.json").unlink(missing_ok=True)
     manifest = {
-        "format": 3,
+        "format": 4,
         "project": "tiny",
         "modality": "text",
         "problem": "classification",
         "labels": LABELS,
         "artefact": "onnx",
         "model": "model.onnx",
+        "temperature": 1.0,
+        "licence": "mit",
         "files": sha256_folder(folder),
         "made_from": {},
     }
+    manifest |= _schemas(folder / "model.onnx")
     (folder / "manifest.json").write_text(canonical_json(manifest | changes))
+
+
+def _schemas(graph: Path) -> dict[str, Any]:
+    """Inputs and outputs of a graph; none of a file that is no graph."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(graph.read_bytes(), options)
+    except Exception:
+        return {"inputs": {}, "outputs": {}}
+    return {"inputs": schema(session.get_inputs()), "outputs": schema(session.get_outputs())}
 
 
 def flip_byte(path: Path, place: int) -> None:

@@ -117,6 +117,7 @@ def write_project(root: Path, modality: str = "text", **changes: Any) -> Path:
     for training in (tree["adaptation"]["training"], tree["receipt"]["scratch"]):
         training |= {"learning_rates": [0.001, 0.003], "epochs": 3}
     tree["receipt"] |= {"resamples": 200, "gate": "off"}
+    tree["deployment"]["forms"] = ["optimised", "int8"]
     tree["data"]["near_duplicate_similarity"] = None  # the texts are of few words
     for path, value in changes.items():
         *sections, leaf = path.split("__")

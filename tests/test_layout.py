@@ -25,7 +25,7 @@ PARAMS = yaml.safe_load(PARAMS_TEXT)
 
 FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
-    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources",
+    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface",
 }  # fmt: skip
 FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.
@@ -48,6 +48,10 @@ ROWS = {
         ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/adaptation/test_scope.py"
     ),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
+    "tasks.deployment.forms.FORMS": dict.fromkeys(
+        ("optimised", "int8", "int8_per_tensor", "int8_static", "int8_static_per_tensor", "float16"),
+        "tasks/deployment/test_forms.py",
+    ),
     "tasks.rows.table.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),
 }
 HEAVY = ["torch", "transformers", "prefect", "dvc"]

@@ -1,7 +1,8 @@
-"""Edge of the deployment phase: reloads the checkpoint, exports, scores every artefact, writes the bundle."""
+"""Edge of the deployment phase: reloads the checkpoint, makes and scores every form, writes the bundle."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from tasks import drift, export, metrics, modalities, predictions, prepared
 from tasks import network as networks
 from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
-from tasks.deployment import bundle, chain, quantise
+from tasks.deployment import bundle, chain, forms, shipping, speed
 from tasks.deployment.chain import Artefact
+from tasks.errors import CrashError
 from tasks.modalities.contract import Encoder
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
@@ -19,38 +21,47 @@ from tasks.runtime import Runtime
 from tasks.stage import Stage, run
 
 CHECKPOINT = Path("data/adaptation/model")
+BATCH_ROWS = 16  # of what static quantisation reads
 
 
 def main(stage: Stage) -> None:
-    """A fresh process reloads the checkpoint; every artefact answers the rows that the training never saw."""
+    """A fresh process reloads the checkpoint; every form answers the rows that the training never saw."""
     params = stage.params
-    test = prepared.load(stage.root).of("test")
+    rows = prepared.load(stage.root)
+    test = rows.of("test")
     network = networks.load(stage.root / CHECKPOINT)
     encoder = modalities.part(params.project.modality, "encode").from_model(
         stage.root / prepared.FOLDER / prepared.MODEL, params.examples
     )
-    graphs = _graphs(stage, network, encoder, test)
+    graphs, left_out = _graphs(stage, network, encoder, rows)
     artefacts = _reloaded(stage, network, encoder, test)
     pooled = {}
-    for name, graph in graphs.items():
+    for name, graph in list(graphs.items()):
         stage.say(f"Scoring {name} on {len(test)} test rows.")
-        candidate = graph.with_name(name)
-        bundle.write(candidate, graph, encoder, _description(stage, test.labels, name))
-        logits, pooled[name] = Runtime.load(candidate, params.resources.threads).run(test.encoded)
-        artefacts[name] = Artefact(logits, graph.stat().st_size)
-
+        try:
+            artefacts[name], pooled[name] = _answered(stage, name, graph, encoder, test)
+        except Exception as error:  # ONNX Runtime's errors share no other base
+            if name == forms.FLOAT32:
+                raise
+            left_out[name] = f"it cannot be run ({type(error).__name__})"
+            del graphs[name]
     drawn = metrics.Resamples(len(test), params.receipt.resamples, params.project.seed)
 
     def scored(artefact: Artefact) -> dict[str, Any]:
         return chain.score(artefact, artefacts["checkpoint"], test.classes, params.receipt.metric, drawn)
 
     records = {name: scored(artefact) for name, artefact in artefacts.items()}
-    name, reason = chain.shipped(records, params.deployment, params.receipt.metric)
+    inside = shipping.inside_budget(records, [name for name in graphs if name != forms.FLOAT32], params.deployment)
+    typical = encoder.collate([sorted(test.encoded, key=encoder.positions)[len(test) // 2]])
+    milliseconds = speed.of_forms(stage, {name: graphs[name] for name in (forms.FLOAT32, *inside)}, typical)
+    name, reason = shipping.choose(records, milliseconds, left_out, params.deployment, params.receipt.metric)
     stage.say(reason)
-    reference = _reference(stage, pooled[name], artefacts[name])
-    folder = stage.out("data/deployment/bundle")
     description = _description(stage, test.labels, name)
-    bundle.write(folder, graphs[name], encoder, description, reference, _card(stage, reason), test.ids)
+    calibrated = _calibration(artefacts[name].logits, test.classes, description["temperature"])
+    reference = _reference(stage, pooled[name], artefacts[name].logits / description["temperature"])
+    folder = stage.out("data/deployment/bundle")
+    card = _card(stage, reason, calibrated)
+    bundle.write(folder, graphs[name], encoder, description, reference, card, test.ids)
 
     source = modalities.part(params.project.modality, "source")
     raw = (source.read(cell, stage.root) for cell in test.inputs)
@@ -60,20 +71,49 @@ def main(stage: Stage) -> None:
     found = chain.breaks(records, largest, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
         stage.out("data/deployment/chain.json"),
-        {"artefacts": records, "shipped": name, "reason": reason, "breaks": found},
+        {"artefacts": records, "shipped": name, "reason": reason, "calibration": calibrated, "breaks": found},
     )
 
 
-def _graphs(stage: Stage, network: networks.Network, encoder: Encoder, test: Prepared) -> dict[str, Path]:
+def _graphs(
+    stage: Stage, network: networks.Network, encoder: Encoder, rows: Prepared
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Form -> its graph, float32 first; and why those that are missing could not be made."""
     stage.say("Exporting to ONNX.")
-    folder = stage.staging / "graphs"
+    folder, settings = stage.staging / "graphs", stage.params.deployment
     folder.mkdir(parents=True)
-    made = {"onnx": folder / "float32.onnx"}
-    export.export(network, encoder, export.sample(test.encoded), made["onnx"], stage.params.deployment.opset)
-    if stage.params.deployment.int8.enabled:
-        made["int8"] = folder / "int8.onnx"
-        quantise.quantise(made["onnx"], made["int8"])
-    return made
+    graphs, left_out = {forms.FLOAT32: folder / f"{forms.FLOAT32}.onnx"}, {}
+    export.export(network, encoder, export.sample(rows.of("test").encoded), graphs[forms.FLOAT32], settings.opset)
+    learned = rows.of("train").encoded[: settings.calibration_rows]
+    batches = [encoder.collate(learned[i : i + BATCH_ROWS]) for i in range(0, len(learned), BATCH_ROWS)]
+    for name in dict.fromkeys(settings.forms):
+        stage.say(f"Making {name}.")
+        try:
+            graphs[name] = forms.make(name, folder, batches)
+        except Exception as error:  # each library's own; what it cannot make does not ship
+            left_out[name] = f"it cannot be made of this model ({type(error).__name__})"
+    return graphs, left_out
+
+
+def _answered(stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared) -> tuple[Artefact, np.ndarray]:
+    """A form's answers as it would serve, and its pooled features (N, F)."""
+    candidate = stage.staging / "candidates" / name
+    bundle.write(candidate, graph, encoder, _description(stage, test.labels, name))
+    logits, pooled = Runtime.load(candidate, stage.params.resources.threads).run(test.encoded)
+    shutil.rmtree(candidate)
+    if not (np.isfinite(logits).all() and np.isfinite(pooled).all()):
+        raise CrashError(f"The form {name} answers with numbers that are not finite.")
+    return Artefact(logits, graph.stat().st_size), pooled
+
+
+def _calibration(logits: np.ndarray, classes: np.ndarray, temperature: float) -> dict[str, Any]:
+    """What the temperature is worth on the test rows."""
+    found: dict[str, Any] = {"temperature": temperature}
+    for when, by in (("before", 1.0), ("after", temperature)):
+        judged = metrics.judge(classes, probabilities(logits / by))
+        scores = {"log_loss": metrics.log_loss, "calibration_error": metrics.calibration_error}
+        found[when] = {name: round(function(judged), 6) for name, function in scores.items()}
+    return found
 
 
 def _reloaded(stage: Stage, network: networks.Network, encoder: Encoder, test: Prepared) -> dict[str, Artefact]:
@@ -85,16 +125,15 @@ def _reloaded(stage: Stage, network: networks.Network, encoder: Encoder, test: P
     }
 
 
-def _reference(stage: Stage, pooled: np.ndarray, artefact: Artefact) -> drift.Reference:
+def _reference(stage: Stage, pooled: np.ndarray, logits: np.ndarray) -> drift.Reference:
     settings, seed = stage.params.monitoring, stage.params.project.seed
-    answers = probabilities(artefact.logits)
-    found = drift.fit(pooled, answers, settings.window_rows, settings.false_alarm_rate, seed)
+    found = drift.fit(pooled, probabilities(logits), settings.window_rows, settings.false_alarm_rate, seed)
     if not np.isfinite(found.limits).all():
         stage.say(f"Drift cannot be watched: that needs {drift.FEWEST_ROWS} test rows, and there are {len(pooled)}.")
     return found
 
 
-def _card(stage: Stage, reason: str) -> str:
+def _card(stage: Stage, reason: str, calibrated: dict[str, Any]) -> str:
     checkpoint = read_json(stage.root / CHECKPOINT / "graft.json")
     return bundle.card(
         {
@@ -106,6 +145,7 @@ def _card(stage: Stage, reason: str) -> str:
             "depth": checkpoint["depth"],
             "pool": checkpoint["pool"],
             "reason": reason,
+            "calibration": calibrated,
         }
     )
 
@@ -118,6 +158,8 @@ def _description(stage: Stage, labels: list[str], artefact: str) -> dict[str, An
         "problem": project.problem,
         "labels": labels,
         "artefact": artefact,
+        "temperature": read_json(stage.root / "data/adaptation/adaptation.json")["temperature"],
+        "licence": read_json(stage.root / "data/preparation/card.json")["licence"],
         "made_from": {
             "checkpoint": sha256_folder(stage.root / CHECKPOINT),
             "rows": sha256_file(stage.root / prepared.FOLDER / prepared.ROWS),

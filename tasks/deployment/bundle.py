@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks import calibration
 from tasks.artifacts import sha256_folder, write_json, write_text
 from tasks.drift import Reference
 from tasks.manifest import FORMAT, JUDGED, MANIFEST
 from tasks.modalities.contract import Encoder
+from tasks.runtime import schema, session_options
 
 
 def write(
@@ -28,7 +30,7 @@ def write(
         folder: empty or absent.
         graph: the ONNX file that ships.
         encoder: saved beside it.
-        description: project, modality, problem, labels, artefact, made_from.
+        description: project, modality, problem, labels, artefact, temperature, licence, made_from.
         reference: for drift.
         card: markdown.
         judged: ids of the rows that the model was judged on: what a later one is compared on too.
@@ -42,23 +44,32 @@ def write(
         write_text(folder / "card.md", card)
     if judged:
         write_json(folder / JUDGED, sorted({*judged}))
-    files = sha256_folder(folder)
-    write_json(folder / MANIFEST, {"format": FORMAT, "model": "model.onnx", "files": files} | description)
+    written = {"format": FORMAT, "model": "model.onnx", "files": sha256_folder(folder)} | _schemas(graph)
+    write_json(folder / MANIFEST, written | description)
+
+
+def _schemas(graph: Path) -> dict[str, Any]:
+    import onnxruntime as ort
+
+    session = ort.InferenceSession(str(graph), session_options(1), providers=["CPUExecutionProvider"])
+    return {"inputs": schema(session.get_inputs()), "outputs": schema(session.get_outputs())}
 
 
 def card(record: dict[str, Any]) -> str:
     """Model card (Mitchell et al. 2019) from records.
 
     Args:
-        record: project, choice, receipt, data, scope, depth, pool, reason.
+        record: project, choice, receipt, data, scope, depth, pool, reason, calibration.
     """
     receipt, data = record["receipt"], record["data"]
     scores = receipt["scores"]["adapted"]
     lines = [f"# {record['project']}", "", receipt["sentence"], "", "## Model", ""]
     lines += [f"- Base: {record['choice']['source']}, revision {record['choice']['revision']}"]
+    lines += [f"- Licence of the base: {data['licence'] or 'none named'}"]
     lines += [f"- Scope {record['scope']}, depth {record['depth']}, pool {record['pool']}", f"- {record['reason']}"]
     lines += ["", "## Test scores (95 % interval)", ""]
     lines += [f"- {name}: {e['value']:.4f} ({e['low']:.4f} to {e['high']:.4f})" for name, e in scores.items()]
+    lines += ["", calibration.in_words(record["calibration"])]
     lines += ["", "## Data", "", f"- Rows: {', '.join(f'{n} {split}' for split, n in data['rows'].items())}"]
     lines += [f"- Quarantined: {sum(data['quarantined'].values())}", f"- Source: {_sources(data)}"]
     lines += ["", "## Labels", "", "| label | F1 on test |", "|---|---|"]

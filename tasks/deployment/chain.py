@@ -12,9 +12,8 @@ from tasks.metrics import Resamples
 from tasks.params import Deployment
 from tasks.problems.classification.answer import probabilities
 
-# A graph that is hardly smaller is hardly quantised: not worth another answer on any row.
-SMALLER = 0.9
-MAKES_THE_SAME_ANSWERS = ("reloaded", "onnx")
+# These compute as the checkpoint does, but for rounding.
+MAKES_THE_SAME_ANSWERS = ("reloaded", "onnx", "optimised")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def breaks(records: dict[str, Any], largest: float, settings: Deployment) -> lis
         f"{name} differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
         f"{limit:.3g}, which is deployment.max_logit_difference {settings.max_logit_difference:g} of the largest."
         for name in MAKES_THE_SAME_ANSWERS
-        if records[name]["max_logit_difference"] > limit
+        if name in records and records[name]["max_logit_difference"] > limit
     ]
 
 
@@ -75,24 +74,3 @@ def served_breaks(served: np.ndarray, graph: np.ndarray) -> list[str]:
     if np.array_equal(served, graph):
         return []
     return ["The bundle answers raw examples otherwise than prepared rows: its encoder is not the one that made them."]
-
-
-def shipped(records: dict[str, Any], settings: Deployment, metric: str) -> tuple[str, str]:
-    """Which graph ships, and why.
-
-    int8 ships when the upper bound of the 95 % interval of its loss is inside the budget and it is smaller, else the
-    float32 graph does.
-    """
-    if "int8" not in records:
-        return "onnx", "onnx (float32) ships: deployment.int8.enabled is false."
-    upper, budget = records["int8"]["loss"]["high"], settings.int8.max_loss
-    size, whole = records["int8"]["bytes"], records["onnx"]["bytes"]
-    if size > SMALLER * whole:
-        return "onnx", (
-            f"onnx (float32) ships: int8 is out, it has {size / whole:.0%} of its size, "
-            "since convolutions stay in float32."
-        )
-    figures = f"the upper 95 % bound of its loss in {metric} is {100 * upper:.2f} points"
-    if upper <= budget:
-        return "int8", f"int8 ships: {figures}, inside the budget of {100 * budget:.2f}."
-    return "onnx", f"onnx (float32) ships: int8 is out, {figures}, over the budget of {100 * budget:.2f}."

@@ -18,9 +18,10 @@ from tasks.project.template import unknown_leaves, with_missing_leaves, with_val
 # The house's own params.yaml is the demo's, which keeps some of its rows only.
 NEUTRAL: dict[str, Any] = {"data.where": {}}
 # Leaves that have another place since: what a project says there counts on.
-MOVED = {"data.max_characters": "preparation.text.max_characters"} | {
-    f"adaptation.scope.full.{leaf}": f"adaptation.training.{leaf}" for leaf in Training.model_fields
-}
+MOVED = {
+    "data.max_characters": "preparation.text.max_characters",
+    "deployment.int8.max_loss": "deployment.max_loss",
+} | {f"adaptation.scope.full.{leaf}": f"adaptation.training.{leaf}" for leaf in Training.model_fields}
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,18 @@ def _moved(tree: dict[str, Any], added: list[str]) -> dict[str, Any]:
     """Values of leaves that stand elsewhere now."""
     found = {}
     for old, new in MOVED.items():
-        value: Any = tree
-        for key in old.split("."):
-            value = value.get(key) if isinstance(value, dict) else None
+        value = _at(tree, old)
         if value is not None and new in added:
             found[new] = value
+    if _at(tree, "deployment.int8.enabled") is False and "deployment.forms" in added:
+        found["deployment.forms"] = []
     return found
+
+
+def _at(tree: Any, path: str) -> Any:
+    for name in path.split("."):
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
 
 
 def upgrade(root: Path) -> Upgraded:

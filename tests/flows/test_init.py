@@ -215,6 +215,21 @@ def test_upgrade_takes_a_value_to_its_new_place(project: Path) -> None:
     assert yaml.safe_load(params.read_text())["preparation"]["text"]["max_characters"] == 500
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_upgrade_keeps_what_was_said_of_int8(project: Path, enabled: bool) -> None:
+    params = project / "params.yaml"
+    text = params.read_text()
+    start, end = text.index("  forms:"), text.index("\nmonitoring:")
+    said = f"  int8:\n    enabled: {str(enabled).lower()}\n    max_loss: 0.03\n"
+    params.write_text(text[:start] + said + text[end:])
+    result = json.loads(graft("upgrade", "--project", str(project), "--json").stdout)
+    assert result["added"] == ["deployment.forms", "deployment.max_loss", "deployment.calibration_rows"]
+    assert result["unknown"] == ["deployment.int8"]
+    deployment = yaml.safe_load(params.read_text())["deployment"]
+    assert deployment["max_loss"] == 0.03
+    assert deployment["forms"] == (["optimised", "int8", "int8_static"] if enabled else [])
+
+
 def test_upgrade_leaves_ends_of_lines(project: Path) -> None:
     params = project / "params.yaml"
     params.write_bytes(params.read_bytes().replace(b"  opset: 20\n", b"").replace(b"\n", b"\r\n"))

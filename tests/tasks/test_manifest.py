@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.manifest import MAX_MANIFEST_BYTES, check_bundle, read_manifest
-from tests.bundles import LABELS, flip_byte, tiny_bundle, write_manifest
+from tests.bundles import HEAD, LABELS, flip_byte, tiny_bundle, write_manifest
 
 FILES = ["card.md", "drift.npz", "encoder/encoder.json", "encoder/tokenizer.json", "model.onnx"]
 
@@ -38,9 +39,27 @@ def test_an_intact_bundle_says_what_it_is(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_one_flipped_byte_is_refused(bundle: Path, name: str) -> None:
-    flip_byte(bundle / name, 5)
-    assert f"sha256 of '{name}'" in refusal(bundle)
+def test_one_flipped_bit_anywhere_is_refused(bundle: Path, name: str) -> None:
+    size = (bundle / name).stat().st_size
+    for place in {0, 5, size // 3, size // 2, size - 1}:
+        flip_byte(bundle / name, place)
+        assert f"sha256 of '{name}'" in refusal(bundle)
+        flip_byte(bundle / name, place)
+    check_bundle(bundle)
+
+
+@pytest.mark.parametrize("name", [*FILES, "manifest.json"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_a_truncated_file_is_refused(bundle: Path, name: str, share: float) -> None:
+    content = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(content[: int(share * len(content))])
+    assert name in refusal(bundle)
+
+
+def test_the_manifest_of_another_bundle_is_refused(bundle: Path, tmp_path: Path) -> None:
+    other = tiny_bundle(tmp_path / "other", head=2 * HEAD)
+    shutil.copyfile(other / "manifest.json", bundle / "manifest.json")
+    assert "the sha256 of 'model.onnx' is not the one in its manifest" in refusal(bundle)
 
 
 def test_every_flipped_byte_of_the_manifest_is_refused_where_the_version_is_known(bundle: Path) -> None:
@@ -98,7 +117,7 @@ def test_a_name_that_leads_out_is_refused(bundle: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format": 1}, "another format than 3"),
+        ({"format": 3}, "another format than 4"),
         ({"labels": "good"}, "labels in manifest.json is missing or no list"),
         ({"project": None}, "project in manifest.json is missing or no str"),
         ({"labels": []}, "labels must be different strings"),
@@ -107,6 +126,15 @@ def test_a_name_that_leads_out_is_refused(bundle: Path, name: str) -> None:
         ({"modality": "smell"}, "no rows for modality 'smell'"),
         ({"problem": "poetry"}, "problem 'poetry'"),
         ({"model": "other.onnx"}, "model is not one of the files"),
+        ({"temperature": 0.0}, "temperature must be above 0"),
+        ({"temperature": "1"}, "temperature in manifest.json is missing or no float"),
+        ({"licence": 3}, "licence must be a text or null"),
+        (
+            {"inputs": {"input_ids": {"type": "tensor(int64)", "shape": [None, 2**27]}}},
+            "'input_ids' has no type and no",
+        ),
+        ({"outputs": {"logits": {"type": "tensor(float)", "shape": [None, -1]}}}, "'logits' has no type and no shape"),
+        ({"outputs": {"logits": {"shape": [None, 2]}}}, "'logits' has no type and no shape"),
         ({"files": {"model.onnx": "0"}}, "'model.onnx' has no sha256"),
         ({"files": {"model.onnx": None}}, "'model.onnx' has no sha256"),
     ],

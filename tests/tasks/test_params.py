@@ -45,7 +45,7 @@ def test_off_and_no_are_words_as_they_are_to_dvc(tmp_path: Path) -> None:
     path.write_text(text.replace("gate: not_worse", "gate: off", 1).replace("channel: email", "channel: no"))
     loaded = load(path)
     assert (loaded.receipt.gate, loaded.data.where) == ("off", {"channel": "no"})
-    assert loaded.deployment.int8.enabled is True
+    assert loaded.deployment.forms == ["optimised", "int8", "int8_static"]
 
 
 def test_every_leaf_of_the_repos_params_is_claimed_and_kept() -> None:
@@ -73,9 +73,9 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
 
 def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
     content = tree()
-    del content["deployment"]["int8"]["max_loss"]
+    del content["selection"]["limits"]["licences"]
     (sentence,) = faults(tmp_path, content)
-    assert sentence.startswith("params.yaml: deployment.int8.max_loss is missing; `graft schema`")
+    assert sentence.startswith("params.yaml: selection.limits.licences is missing; `graft schema`")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,8 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("receipt__metric", "auc"),
         ("receipt__resamples", 99),
         ("deployment__opset", 24),
-        ("deployment__int8__max_loss", -0.1),
+        ("deployment__max_loss", -0.1),
+        ("deployment__forms", ["int4"]),
     ],
 )
 def test_a_value_out_of_range_is_refused_at_its_leaf(tmp_path: Path, leaf: str, value: Any) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from PIL import Image
@@ -31,6 +35,18 @@ def test_answers_are_those_worked_out_by_hand(runtime: Runtime) -> None:
     assert [answer.prediction for answer in predictions.answers] == ["good", "bad", "good", "good"]
     shares = [1 / (1 + math.exp(-margin)) for margin in (4, 4, 2, 0)]
     assert [answer.probability for answer in predictions.answers] == pytest.approx(shares)
+
+
+def test_probabilities_are_calibrated_and_logits_stay(tmp_path: Path) -> None:
+    found = Runtime.load(tiny_bundle(tmp_path / "bundle", temperature=2.0), threads=1).predict(["good", "good bad"])
+    np.testing.assert_allclose(found.logits, [[4, 0], [2, 2]])
+    assert [answer.probability for answer in found.answers] == pytest.approx([1 / (1 + math.exp(-4 / 2)), 0.5])
+
+
+def test_a_graph_that_is_not_what_the_manifest_says_is_refused(tmp_path: Path) -> None:
+    inputs = {name: {"type": "tensor(int64)", "shape": [None, 2]} for name in ("input_ids", "attention_mask")}
+    with pytest.raises(InputError, match=r"model\.onnx has other types or shapes than manifest\.json says"):
+        Runtime.load(tiny_bundle(tmp_path / "bundle", inputs=inputs), threads=1)
 
 
 def test_version_is_the_manifest(tmp_path: Path) -> None:
@@ -115,8 +131,9 @@ def test_threads_reach_onnxruntime(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         seen.append(options)
         return session(path, options, **more)
 
+    bundle = tiny_bundle(tmp_path / "bundle")
     monkeypatch.setattr(onnxruntime, "InferenceSession", remember)
-    Runtime.load(tiny_bundle(tmp_path / "bundle"), threads=2)
+    Runtime.load(bundle, threads=2)
     [options] = seen
     assert (options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level) == (2, 1, 3)
     assert options.execution_mode == onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -136,6 +153,51 @@ def test_a_bundle_without_its_encoder_is_refused(tmp_path: Path) -> None:
     (bundle / "encoder/encoder.json").unlink()
     write_manifest(bundle)
     with pytest.raises(InputError, match="its encoder cannot be loaded"):
+        Runtime.load(bundle, threads=1)
+
+
+@pytest.mark.parametrize("number", ["max_tokens", "max_characters", "pad_id"])
+@pytest.mark.parametrize("value", [2**40, -1, 1.5, None])
+def test_a_text_encoder_with_a_number_that_cannot_be_meant_is_refused(
+    tmp_path: Path, number: str, value: float | None
+) -> None:
+    refused_encoder(tiny_bundle(tmp_path / "bundle"), {number: value})
+
+
+@pytest.mark.parametrize(
+    "change", [{"resize": {"height": 4, "width": 2**20}}, {"crop": [2**20, 4]}, {"crop": [4, 0]}, {"max_pixels": -1}]
+)
+def test_an_image_encoder_of_a_huge_or_no_size_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    refused_encoder(tiny_image_bundle(tmp_path / "bundle"), change)
+
+
+def refused_encoder(bundle: Path, change: dict[str, Any]) -> None:
+    path = bundle / "encoder/encoder.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_manifest(bundle)
+    with pytest.raises(InputError, match="its encoder cannot be loaded"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_a_weight_of_a_huge_declared_shape_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    model = onnx.load(str(bundle / "model.onnx"))
+    model.graph.initializer[0].dims[0] = 2**40
+    (bundle / "model.onnx").write_bytes(model.SerializeToString())
+    write_manifest(bundle)
+    with pytest.raises(InputError, match=r"ONNX Runtime cannot load model\.onnx"):
+        Runtime.load(bundle, threads=1)
+
+
+def test_a_reference_of_a_huge_declared_shape_is_refused(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**44,)})
+    with zipfile.ZipFile(bundle / "drift.npz", "w") as archive:
+        for name in ("features", "predicted", "confidence"):
+            archive.writestr(f"{name}.npy", header.getvalue())
+    write_manifest(bundle)
+    with pytest.raises(InputError, match=r"its drift\.npz cannot be loaded"):
         Runtime.load(bundle, threads=1)
 
 

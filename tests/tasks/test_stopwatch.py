@@ -23,7 +23,7 @@ def test_a_reading_has_times_of_a_row_alone_and_in_a_batch_and_the_memory(tmp_pa
 
 
 def test_a_graph_that_breaks_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CrashError, match="speed of a graph could not be read: .*NoSuchFile"):
+    with pytest.raises(CrashError, match=r"speed of a graph could not be read: .*NoSuchFile"):
         stopwatch.in_own_process(tmp_path / "graph.onnx", ROW, 1, "a graph", "wait")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tasks.modalities.image.settings import Settings
 
 SETTINGS = "encoder.json"
+MAX_SIDE = 8192  # pixels of a prepared image
 SEND = "send a JPEG, PNG, WEBP, BMP, GIF or TIFF file"
 FAULTS = {
     decode.NOT_AN_IMAGE: f"is not an image: {SEND}",
@@ -103,8 +104,16 @@ def from_model(folder: Path, settings: Settings) -> ImageEncoder:
 
 
 def from_bundle(folder: Path) -> ImageEncoder:
-    """Encoder that `save` wrote."""
+    """Encoder that `save` wrote.
+
+    Raises:
+        ValueError: a size that cannot be meant.
+    """
     saved = read_json(folder / SETTINGS)
     settings: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in saved.items()}
     max_pixels = settings.pop("max_pixels")
-    return ImageEncoder(Recipe(**settings), max_pixels)
+    recipe = Recipe(**settings)
+    sides = [*(recipe.resize or {}).values(), *(recipe.crop or ())]
+    if not all(type(side) is int and 0 < side <= MAX_SIDE for side in sides) or not max_pixels > 0:
+        raise ValueError(f"a size in {SETTINGS} cannot be meant")
+    return ImageEncoder(recipe, max_pixels)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TOKENIZER = "tokenizer.json"
 SETTINGS = "encoder.json"
+MOST = 2**31  # tokens, characters or ids
 
 
 class TextEncoder:
@@ -99,8 +100,14 @@ OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer"
 
 
 def from_bundle(folder: Path) -> TextEncoder:
-    """Encoder that `save` wrote."""
+    """Encoder that `save` wrote.
+
+    Raises:
+        ValueError: a limit that cannot be meant.
+    """
     saved = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    if not all(type(number) is int and 0 <= number < MOST for number in saved.values()):
+        raise ValueError(f"a number in {SETTINGS} cannot be meant")
     return TextEncoder(_tokenizer(folder), saved["max_tokens"], saved["max_characters"], saved["pad_id"])
 
 

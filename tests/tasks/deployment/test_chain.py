@@ -1,4 +1,4 @@
-"""The artefact chain: a break is found, and int8 ships only inside its budget."""
+"""The artefact chain: every form on the same rows, and a break is found and named."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks import metrics
-from tasks.deployment.chain import Artefact, breaks, score, served_breaks, shipped
+from tasks.deployment.chain import Artefact, breaks, score, served_breaks
 from tests.factories import params
 
 LOGITS = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.1, 0.0]])
@@ -41,7 +41,7 @@ def test_an_intact_chain_has_no_breaks() -> None:
     assert breaks(records(), 2.0, params().deployment) == []
 
 
-@pytest.mark.parametrize("name", ["reloaded", "onnx"])
+@pytest.mark.parametrize("name", ["reloaded", "onnx", "optimised"])
 def test_a_break_is_found_and_named(name: str) -> None:
     (sentence,) = breaks(records(**{name: off(1, 0.002)}), 2.0, params().deployment)
     assert sentence == (
@@ -68,38 +68,3 @@ def test_a_served_answer_is_the_graphs_to_the_bit() -> None:
     assert served_breaks(LOGITS.copy(), LOGITS) == []
     (sentence,) = served_breaks(np.nextafter(LOGITS, 9), LOGITS)
     assert "its encoder is not the one that made them" in sentence
-
-
-@pytest.mark.parametrize(
-    ("upper", "name", "words"),
-    [
-        (0.0099, "int8", "int8 ships: the upper 95 % bound of its loss in accuracy is 0.99 points, inside the budget"),
-        (0.01, "int8", "is 1.00 points, inside the budget of 1.00."),
-        (
-            0.0101,
-            "onnx",
-            "onnx (float32) ships: int8 is out, the upper 95 % bound of its loss in accuracy is 1.01 points",
-        ),
-    ],
-)
-def test_int8_ships_when_the_upper_bound_of_its_loss_is_inside(upper: float, name: str, words: str) -> None:
-    loss = {"value": 0.0, "low": -0.5, "high": upper}
-    found, reason = shipped({"onnx": {"bytes": 4}, "int8": {"loss": loss, "bytes": 1}}, params().deployment, "accuracy")
-    assert found == name and words in reason
-
-
-def test_int8_that_is_hardly_smaller_stays() -> None:
-    loss = {"value": 0.0, "low": 0.0, "high": 0.0}
-
-    def ship(size: int) -> tuple[str, str]:
-        return shipped({"onnx": {"bytes": 100}, "int8": {"loss": loss, "bytes": size}}, params().deployment, "accuracy")
-
-    assert ship(90)[0] == "int8"
-    assert ship(91)[0] == "onnx" and "int8 is out, it has 91% of its size" in ship(91)[1]
-
-
-def test_without_int8_float32_ships_and_says_why() -> None:
-    assert shipped({"onnx": {}}, params().deployment, "accuracy") == (
-        "onnx",
-        "onnx (float32) ships: deployment.int8.enabled is false.",
-    )

@@ -1,0 +1,65 @@
+"""Which form of the model ships: the fastest of those that lose little enough; float32 is always the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tasks.deployment.forms import FLOAT32
+from tasks.params import Deployment
+
+# A form must be so many times as fast as float32: a shorter time is within what two readings of one graph differ by.
+FASTER = 1.1
+
+
+def inside_budget(records: dict[str, Any], forms: Iterable[str], settings: Deployment) -> list[str]:
+    """Forms whose loss has the upper bound of its 95 % interval inside the budget.
+
+    Args:
+        records: name -> what `chain.score` made of it.
+        forms: that compete with float32.
+        settings: the budget.
+    """
+    return [name for name in forms if records[name]["loss"]["high"] <= settings.max_loss]
+
+
+def choose(
+    records: dict[str, Any],
+    milliseconds: dict[str, float],
+    left_out: dict[str, str],
+    settings: Deployment,
+    metric: str,
+) -> tuple[str, str]:
+    """The form that ships, and why; the sentence holds no time, which is no result.
+
+    Args:
+        records: name -> what `chain.score` made of it, for every form that could be made.
+        milliseconds: of a row in a batch, of float32 and of each form inside the budget.
+        left_out: form -> why it cannot ship whatever it scores.
+        settings: the budget.
+        metric: that the loss is of.
+    """
+    forms = [name for name in records if name in settings.forms]
+    fastest = min(milliseconds, key=lambda name: (milliseconds[name], name))
+    if milliseconds[FLOAT32] < FASTER * milliseconds[fastest]:
+        fastest = FLOAT32
+    out = [f"{name} is out, {reason}" for name, reason in left_out.items()]
+    for name in forms:
+        if name == fastest:
+            continue
+        if name not in milliseconds:
+            budget = f"over the budget of {100 * settings.max_loss:.2f}"
+            out.append(f"{name} is out, {_bound(records[name], metric)}, {budget}")
+        elif fastest == FLOAT32:
+            out.append(f"{name} is not {FASTER} times as fast")
+        else:
+            out.append(f"{name} is slower")
+    if fastest != FLOAT32:
+        inside = f"inside the budget of {100 * settings.max_loss:.2f}"
+        out.insert(0, f"the fastest here, {_bound(records[fastest], metric)}, {inside}")
+    name = "onnx (float32)" if fastest == FLOAT32 else fastest
+    return fastest, f"{name} ships: {'; '.join(out) or 'deployment.forms names no other'}."
+
+
+def _bound(record: dict[str, Any], metric: str) -> str:
+    return f"the upper 95 % bound of its loss in {metric} is {100 * record['loss']['high']:.2f} points"
