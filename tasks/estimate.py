@@ -19,6 +19,7 @@ from tasks.weights import WEIGHTS, resolve
 
 START_SECONDS = 4.0  # of a stage: the imports
 EXPORT_SECONDS = 15.0
+FORM_SECONDS = 10.0  # to make one and to read its speed
 FLOAT32_BYTES = 4
 # Operations of a forward pass per weight and position, and of a training step (Kaplan et al. 2020, section 2.1).
 FORWARD, STEP = 2, 6
@@ -38,7 +39,8 @@ def seconds(root: Path, params: Params) -> dict[str, float]:
     clean = load(root, params)
     each = max(_operations(root, params, clean, i) for i in range(len(params.selection.candidates)))
     speed = _operations_per_second(params.resources.threads)
-    startup = {"deployment": START_SECONDS + EXPORT_SECONDS}
+    forms = FORM_SECONDS * len({*params.deployment.forms})
+    startup = {"deployment": START_SECONDS + EXPORT_SECONDS + forms}
     return {
         name: round(startup.get(name, START_SECONDS) + each * passes / speed, 1)
         for name, passes in row_passes(params, clean).items()
@@ -71,7 +73,8 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
         "adaptation": test + (share * train * _epochs(adaptation.training) if full else learned),
         "adaptation_control": test + share * (train * _epochs(scratch) + refit),
         "adaptation_receipt": 0,
-        "deployment": 4 * test,
+        "deployment": (4 + len({*params.deployment.forms})) * test,
+        "deployment_server": 2 * test,
         "deployment_gate": 0,
     }
 

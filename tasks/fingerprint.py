@@ -26,13 +26,13 @@ from tasks.problems import PROBLEMS
 from tasks.weights import companions
 
 HOUSE = Path(__file__).resolve().parents[1]
-PACKAGE = "tasks"
+PACKAGES = ("tasks", "deploy")
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "PyYAML", "PIL": "pillow"}
 # Libraries that do the work of another and are imported by it alone: the solver, the exporter.
 BEHIND = {"sklearn": ("scipy",), "onnx": ("onnxscript",)}
 # In the folder of a modality, but used before there is a project.
 UNREACHED = ("guess.py",)
-MODULE_NAME = re.compile(rf"^{PACKAGE}(\.[a-z0-9_]+)+$")
+MODULE_NAME = re.compile(rf"^({'|'.join(PACKAGES)})(\.[a-z0-9_]+)+$")
 
 
 def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def closure(module: str, left_out: frozenset[str] = frozenset()) -> tuple[set[st
         own.add(name)
         waiting += [name.rpartition(".")[0]] if "." in name else []
         for imported in _imports(name):
-            if imported.split(".")[0] == PACKAGE:
+            if imported.split(".")[0] in PACKAGES:
                 waiting.append(imported)
             elif imported.split(".")[0] not in sys.stdlib_module_names:
                 library = imported.split(".")[0]

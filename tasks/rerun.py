@@ -94,7 +94,7 @@ def _compared(root: Path, revision: str, commit: str, before: lock.Stages, after
 
 
 def _has_own_code(root: Path) -> bool:
-    return (root / fingerprint.PACKAGE / "fingerprint.py").is_file()
+    return (root / fingerprint.PACKAGES[0] / "fingerprint.py").is_file()
 
 
 def _told(found: lock.Difference, revision: str, own_code: bool) -> str:

@@ -11,7 +11,8 @@ from tasks.stage import Stage, run
 def main(stage: Stage) -> None:
     """Pass or raise."""
     settings = stage.params.receipt
-    found = refusals(read_json(stage.root / JUDGED["chain"]), read_json(stage.root / JUDGED["receipt"]), settings)
+    chain, server, receipt = (read_json(stage.root / JUDGED[name]) for name in ("chain", "server", "receipt"))
+    found = refusals(chain | {"breaks": chain["breaks"] + server["breaks"]}, receipt, settings)
     if found:
         raise GateError(found)
     write_json(stage.out(RECORD), judged(stage.root, settings))

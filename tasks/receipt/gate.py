@@ -12,6 +12,7 @@ from tasks.receipt.compare import passes
 JUDGED = {
     "bundle": "data/deployment/bundle/manifest.json",
     "chain": "data/deployment/chain.json",
+    "server": "data/deployment/server.json",
     "receipt": "data/adaptation/receipt.json",
 }
 RECORD = "data/deployment/gate.json"

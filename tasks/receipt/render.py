@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tasks import calibration
 from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
+from tasks.receipt import artefacts
 
 MODELS = ("adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot")
 
@@ -23,7 +25,9 @@ def collect(root: Path) -> dict[str, Any]:
         if not (root / path).is_file():
             raise InputError(f"{path} is missing beside the receipt: run `graft run` to make it again.")
     receipt = read_json(root / "data/adaptation/receipt.json")
-    chain = _read(root, "data/deployment/chain.json") or {"artefacts": {}, "shipped": None, "reason": None}
+    chain = _read(root, "data/deployment/chain.json") or {}
+    server = _read(root, "data/deployment/server.json") or {}
+    over_http = {"http": server["http"]} if chain and server else {}
     selection, adaptation = _read(root, "data/selection/choice.json"), _read(root, "data/adaptation/adaptation.json")
     ranking = _read(root, "data/selection/ranking.json") or []
     return {
@@ -35,9 +39,10 @@ def collect(root: Path) -> dict[str, Any]:
         "why_no_zero_shot": receipt.get("why_no_zero_shot"),
         "differences": receipt["differences"],
         "f1_per_label": receipt["f1_per_label"],
-        "artefacts": chain["artefacts"],
-        "shipped": chain["shipped"],
-        "shipped_reason": chain["reason"],
+        "artefacts": chain.get("artefacts", {}) | over_http,
+        "shipped": chain.get("shipped"),
+        "shipped_reason": chain.get("reason"),
+        "calibration": chain.get("calibration"),
         "selection": selection,
         "ranking": ranking,
         "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]["accuracy"]),
@@ -87,14 +92,8 @@ def text(record: dict[str, Any]) -> str:
     if record["why_no_zero_shot"]:
         lines.append(f"No zero-shot score: {record['why_no_zero_shot']}")
     if record["artefacts"]:
-        lines += ["", f"{'artefact':<14}{record['metric']:>10}{'max logit diff':>16}{'changed':>9}{'MB':>8}"]
-        for name, artefact in record["artefacts"].items():
-            size = "" if artefact["bytes"] is None else f"{artefact['bytes'] / 1e6:.1f}"
-            lines.append(
-                f"{name:<14}{artefact[record['metric']]:>10.4f}{artefact['max_logit_difference']:>16.2g}"
-                f"{artefact['changed_answers']:>9}{size:>8}"
-            )
-        lines += ["", record["shipped_reason"]]
+        lines += ["", *artefacts.table(record), "", record["shipped_reason"]]
+        lines += [calibration.in_words(record["calibration"])]
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
     lines += ["", f"Model: {selection['model_reason']}", _scope(scope, selection)]

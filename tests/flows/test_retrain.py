@@ -93,7 +93,7 @@ class House:
         bundle = root / retraining.BUNDLE
         shutil.rmtree(bundle, ignore_errors=True)
         tiny_bundle(bundle, project=f"p{self.runs}")
-        for name in ("chain", "receipt"):
+        for name in ("chain", "server", "receipt"):
             write_json(root / gate.JUDGED[name], {"run": self.runs})
         if not self.failure:
             write_json(root / gate.RECORD, gate.judged(root, load(root / "params.yaml").receipt))

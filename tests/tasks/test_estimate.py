@@ -22,7 +22,7 @@ ROWS = clean(
 
 def test_passes_by_hand() -> None:
     found = estimate.row_passes(params(adaptation__scope__kind="frozen"), ROWS)
-    assert (found["selection"], found["preparation_baselines"], found["deployment"]) == (120, 150, 120)
+    assert (found["selection"], found["preparation_baselines"], found["deployment"]) == (120, 150, (4 + 3) * 30)
     assert found["adaptation"] == 30 + 120
     # Two rates for an epoch each, five epochs, and five again with the validation rows; a step counts as three passes.
     assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5)

@@ -16,6 +16,7 @@ STAGES = {
     "selection": "python -m tasks.selection",
     "adaptation": "python -m tasks.adaptation",
     "deployment": "python -m tasks.deployment",
+    "deployment_server": "python -m tasks.deployment.server",
 }
 
 
@@ -27,7 +28,8 @@ def forget() -> None:
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A copy of the source that a test may edit."""
-    shutil.copytree(HOUSE / "tasks", tmp_path / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in fingerprint.PACKAGES:
+        shutil.copytree(HOUSE / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(fingerprint, "HOUSE", tmp_path)
     forget()
     yield tmp_path
@@ -65,8 +67,9 @@ def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     [
         ("tasks/adaptation/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
         ("tasks/adaptation/scope/full.py", ": 1.0", ": 0.5", {"adaptation"}),
-        ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", {"selection", "adaptation", "deployment"}),
-        ("tasks/deployment/quantise.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
+        ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", set(STAGES)),
+        ("tasks/deployment/forms.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
+        ("deploy/batching.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment_server"}),
         ("tasks/selection/choice.py", "from __future__", "VALUE = 1\nfrom __future__", {"selection"}),
     ],
 )

@@ -17,6 +17,11 @@ from tasks.receipt.render import collect, phase_markdown, text
 
 MODELS = {"adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot"}
 HASH = "f" * 64
+CALIBRATION = {
+    "temperature": 1.25,
+    "before": {"log_loss": 0.5, "calibration_error": 0.09},
+    "after": {"log_loss": 0.4, "calibration_error": 0.03},
+}
 
 
 @pytest.fixture
@@ -24,7 +29,8 @@ def project(tmp_path: Path) -> Path:
     judged = metrics.judge(np.array([0, 1, 0]), np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.7, 0.3, 0]]))
     models = dict.fromkeys(MODELS - {"zero_shot"}, judged)
     receipt = compare(models, "accuracy", ["a", "b", "c"], metrics.Resamples(3, 100, 0)) | {"test_hash": HASH}
-    artefact = {"accuracy": 1.0, "max_logit_difference": 0.0, "changed_answers": 0}
+    loss = {"value": 0.0, "low": -0.01, "high": 0.02}
+    artefact = {"accuracy": 1.0, "loss": loss, "max_logit_difference": 0.0, "changed_answers": 0}
     records: dict[str, Any] = {
         "data/adaptation/receipt.json": receipt,
         "data/adaptation/adaptation.json": {"scope": "frozen"},
@@ -51,6 +57,11 @@ def project(tmp_path: Path) -> Path:
             },
             "shipped": "onnx",
             "reason": "onnx (float32) ships.",
+            "calibration": CALIBRATION,
+            "breaks": [],
+        },
+        "data/deployment/server.json": {
+            "http": artefact | {"bytes": None, "max_logit_difference": None, "max_probability_difference": 1e-7},
             "breaks": [],
         },
         "data/selection/run.json": {"commit": "abc"},
@@ -89,7 +100,7 @@ def test_the_keys_of_the_report(project: Path) -> None:
     assert set(record) == {
         *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences", "f1_per_label"),
         *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "prediction", "adaptation", "data"),
-        *("quality", "lineage"),
+        *("quality", "lineage", "calibration"),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -97,7 +108,7 @@ def test_the_keys_of_the_report(project: Path) -> None:
     assert (record["verdict"], record["shipped"], set(record["artefacts"])) == (
         "undecided",
         "onnx",
-        {"onnx", "served"},
+        {"onnx", "served", "http"},
     )
 
 
@@ -134,7 +145,13 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
         *("adapted", "from_scratch", "frozen_probe", "classical", "majority")
     ]
     assert "1.000 [1.000 1.000]" in lines[3]
-    assert next(line for line in lines if line.startswith("onnx ")).split() == ["onnx", "1.0000", "0", "0", "2.5"]
+    onnx, http = (next(line for line in lines if line.startswith(name)) for name in ("onnx ", "http "))
+    assert onnx.split() == ["onnx", "1.0000", "0.00", "[-1.00", "2.00]", "0", "in", "a", "logit", "0", "(0.0%)", "2.5"]
+    assert http.split() == ["http", "1.0000", "0.00", "[-1.00", "2.00]", "1e-07", "in", "p", "0", "(0.0%)"]
+    assert (
+        "Probabilities are calibrated with temperature 1.25, fitted on validation rows; on the test rows it takes the "
+        "log loss from 0.500 to 0.400 and the calibration error from 9.0 to 3.0 points." in lines
+    )
     assert {"onnx (float32) ships.", "Model: The only one.", "Depth and pool: Depth 3."} <= set(lines)
     assert [line for line in lines if "would have picked" in line] == [
         "Alone, LogME, k-NN would have picked path:m, depth 2, pool first."
@@ -144,6 +161,14 @@ def test_the_report_as_text_has_each_part(project: Path) -> None:
         "No test rows, so no score: c.",
         "Receipts read off this test set so far: 2. Each one more makes it a little less of a test.",
     ]
+
+
+def test_the_speed_of_forms_is_told_where_it_was_read(project: Path) -> None:
+    assert "peak MB" not in text(collect(project))
+    reading = {"milliseconds_per_row": {"1": 4.0, "32": 2.5}, "alone": {"p50": 4.25, "p99": 9}, "peak_megabytes": 210}
+    write_json(project / "data/deployment/run.json", {"deployment": {"forms": {"int8": reading}}})
+    (line,) = (line for line in text(collect(project)).splitlines() if line.startswith("int8"))
+    assert line.split() == ["int8", "4.25", "9", "2.5", "210"]
 
 
 def test_what_is_to_be_looked_at_stands_in_the_report_and_beside_the_card(project: Path) -> None:
