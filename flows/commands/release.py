@@ -1,4 +1,4 @@
-"""`graft promote`, `rollback`, `history`: which release is live, and which was."""
+"""`graft promote`, `rollback`, `history`: which release is live, and which was; `graft export`: one for elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.commands import Json, command, show
+from tasks.errors import InputError
 
 
 def _releases(root: Path) -> Any:
@@ -28,6 +29,23 @@ def promote(
 
     move, monitoring = add_and_promote(root, why) if version is None else promote_and_watch(root, version, why)
     _show_move(move, as_json, monitoring)
+
+
+@command
+def export(
+    root: Path,
+    folder: Annotated[Path, typer.Argument(help="A new folder, in Hugging Face's form, for Optimum's ORTModel.")],
+    as_json: Json = False,
+) -> None:
+    """Write the bundle of the last run as a Hugging Face folder of a text classifier."""
+    from tasks import huggingface
+
+    bundle, config = root / "data/deployment/bundle", root / "data/adaptation/model/config.json"
+    if not bundle.is_dir() or not config.is_file():
+        raise InputError("There is no bundle in this project yet: run `graft run` first.")
+    version = huggingface.write(bundle, config, folder).version
+    record = {"version": version, "folder": str(folder)}
+    show(record, as_json, lambda _: f"{folder} holds {version} for ORTModelForSequenceClassification.")
 
 
 @command
