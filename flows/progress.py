@@ -1,10 +1,11 @@
-"""A bar under the log lines of a run, on a terminal only: which stage runs, how many are done, how long it may take."""
+"""How far a run or a job is: a bar on a terminal, and elsewhere, for rows, a line now and then; never on stdout."""
 
 from __future__ import annotations
 
 import logging
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+LINE_SECONDS = 10.0
 STARTED = re.compile(r"Running stage '([^']+)'")
 
 
@@ -63,3 +65,50 @@ def stage_bar(seconds: Callable[[], Mapping[str, float]]) -> Iterator[Callable[[
             yield lambda: logger.addHandler(handler)
         finally:
             logger.removeHandler(handler)
+
+
+@contextmanager
+def row_progress(total: int, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show how many of `total` rows are done while the block runs.
+
+    Args:
+        total: rows in all.
+        quiet: no lines where stderr is no terminal, for a program reads it.
+
+    Yields:
+        What takes the rows done so far, and how many of them an earlier call had done.
+    """
+    if not sys.stderr.isatty():
+        yield (lambda done, found: None) if quiet else RowLines(total, time.monotonic).show
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("rows", total=total)
+        yield lambda done, _: bar.update(task, completed=done)
+
+
+class RowLines:
+    """A line to stderr every `LINE_SECONDS`: rows done, share, rate, what may be left.
+
+    Args:
+        total: rows in all.
+        clock: seconds.
+    """
+
+    def __init__(self, total: int, clock: Callable[[], float]) -> None:
+        self._total, self._clock = total, clock
+        self._start = self._last = clock()
+
+    def show(self, done: int, found: int) -> None:
+        """Say, if it is time to, that `done` rows are; `found` of them cost this call nothing."""
+        now = self._clock()
+        if now - self._last < LINE_SECONDS:
+            return
+        self._last = now
+        rate = (done - found) / (now - self._start)
+        left = f", about {(self._total - done) / rate / 60:.0f} min left" if rate else ""
+        told = f"{done:,} of {self._total:,} rows ({done / self._total:.0%}), {rate:.0f} a second{left}"
+        print(told, file=sys.stderr, flush=True)

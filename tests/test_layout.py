@@ -25,7 +25,7 @@ PARAMS = yaml.safe_load(PARAMS_TEXT)
 
 FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
-    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface",
+    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface", "bulk",
 }  # fmt: skip
 FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.
@@ -53,6 +53,8 @@ ROWS = {
         "tasks/deployment/test_forms.py",
     ),
     "tasks.rows.table.READERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/rows"),
+    "tasks.bulk.source.OPENERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/bulk/test_source.py"),
+    "tasks.bulk.table.WRITERS": dict.fromkeys((".csv", ".jsonl", ".parquet"), "tasks/bulk/test_table.py"),
 }
 HEAVY = ["torch", "transformers", "prefect", "dvc"]
 

@@ -139,10 +139,10 @@ def _splits(chosen: pa.Table, listed: Sequence[Split | None], keep: pa.Array, co
     return [SPLIT_NAMES.get((label_text(value) or "").lower()) for value in chosen.column(column).to_pylist()]
 
 
-def read_source(path: Path, max_rows: int, text_columns: Sequence[str] | None = (), labelled: bool = True) -> Listing:
+def read_source(path: Path, max_rows: int, text_columns: Sequence[str] | None = ()) -> Listing:
     """Rows of a file or a folder; arguments and errors as of `read_table` and `read_folder`."""
     if path.is_dir():
-        return read_folder(path, max_rows, text_columns, labelled)
+        return read_folder(path, max_rows, text_columns)
     table = read_table(path, max_rows, text_columns)
     return Listing(table, [None] * table.num_rows)
 

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -83,11 +84,7 @@ def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> I
     names: dict[str, None] = {}
     types: dict[str, pa.DataType] = {}
     done = 0
-    for block in _whole_lines(path):
-        try:
-            table = parse_jsonl(functools.partial(pa.BufferReader, block), len(block) + 1, text_columns)
-        except pa.ArrowInvalid as error:
-            raise pa.ArrowInvalid(ROW.sub(lambda found: f"in row {done + int(found[1])}", str(error))) from None  # noqa: B023
+    for table in json_blocks(path, lambda source, size: parse_jsonl(source, size, text_columns)):
         _refuse_mixed(path, table, text_columns, types, done)
         done += table.num_rows
         names |= dict.fromkeys(table.column_names)
@@ -96,6 +93,27 @@ def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> I
                 table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         yield table
     check_columns(path.name, pa.table({name: pa.nulls(0) for name in names}), columns, REMEDY)
+
+
+def json_blocks(path: Path, parse: Callable[[Callable[[], Any], int], pa.Table]) -> Iterator[pa.Table]:
+    """Whole lines of a JSONL file, a block at a time.
+
+    Args:
+        path: the file.
+        parse: of what opens a block anew each time, and its bytes at most.
+
+    Raises:
+        InputError: a row over the limit.
+        pa.ArrowInvalid: as `parse` raises it, but with the row's place in the file.
+    """
+    done = 0
+    for block in _whole_lines(path):
+        try:
+            table = parse(functools.partial(pa.BufferReader, block), len(block) + 1)
+        except pa.ArrowInvalid as error:
+            raise pa.ArrowInvalid(ROW.sub(lambda found: f"in row {done + int(found[1])}", str(error))) from None  # noqa: B023
+        yield table
+        done += table.num_rows
 
 
 def _refuse_mixed(

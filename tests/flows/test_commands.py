@@ -15,6 +15,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from flows.commands import app
+from tasks.runtime import Runtime
 from tests.serving import released
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -258,6 +259,33 @@ def test_predict_reads_standard_input(project: Path, content: str) -> None:
     result = graft(project, "predict", "-", input=content)
     assert result.exit_code == 0, result.stderr
     assert [row["prediction"] for row in answered(result.stdout)] == ["good", "bad"]
+
+
+def test_predict_takes_up_what_was_cut_off(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(project / "in.csv", ["text"], [("good",)] * 600)
+    arguments = ["predict", str(project / "in.csv"), "-o", str(project / "out.csv")]
+    answered, calls = Runtime.predict_usable, 0
+
+    def predict_usable(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return answered(*arguments)
+
+    monkeypatch.setattr(Runtime, "predict_usable", predict_usable)
+    cut_off = graft(project, *arguments)
+    assert (cut_off.exit_code, (project / "out.csv").exists()) == (130, False)
+    taken_up = graft(project, *arguments)
+    assert (taken_up.exit_code, calls) == (0, 4), "two portions more"
+    assert "600 rows" in taken_up.stderr and "256 of them by a call before" in taken_up.stderr
+    assert not list(project.glob(".out*"))
+
+
+def test_predict_writes_its_own_input(project: Path) -> None:
+    path = str(project / "in.csv")
+    assert graft(project, "predict", path, "-o", path).exit_code == 0
+    assert [row["prediction"] for row in answered((project / "in.csv").read_text())] == ["good", "bad", "", "good", ""]
 
 
 def test_predict_refuses_in_a_sentence(project: Path) -> None:

@@ -7,7 +7,7 @@ import logging
 import pytest
 from rich.progress import Progress
 
-from flows.progress import StageBar, stage_bar
+from flows.progress import RowLines, StageBar, row_progress, stage_bar
 
 SECONDS = {"selection": 60.0, "preparation": 30.0, "adaptation": 210.0}
 
@@ -49,3 +49,37 @@ def test_on_a_terminal_the_bar_is_shown_and_taken_away(
         assert len(logger.handlers) == len(before) + 1
     assert logger.handlers == before
     assert "starting" in capsys.readouterr().err
+
+
+def test_rows_without_a_terminal_are_told_in_lines_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = RowLines(4000, lambda: now)
+    for now, done in ((9.0, 900), (20.0, 2000), (29.0, 2500), (40.0, 3000)):  # noqa: B007
+        lines.show(done, 1000)
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines() == [
+        "2,000 of 4,000 rows (50%), 50 a second, about 1 min left",
+        "3,000 of 4,000 rows (75%), 50 a second, about 0 min left",
+    ], "of the rows that this call answered"
+
+
+def test_lines_are_left_out_where_a_program_reads(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.progress.LINE_SECONDS", -1.0)
+    for quiet, words in ((True, ""), (False, "1 of 2 rows")):
+        with row_progress(2, quiet) as show:
+            show(1, 0)
+        out, err = capsys.readouterr()
+        assert out == "" and words in err and bool(err) is not quiet
+
+
+def test_rows_on_a_terminal_are_a_bar_that_is_taken_away(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with row_progress(20, quiet=True) as show:
+        show(10, 0)
+    out, err = capsys.readouterr()
+    assert out == "" and "10/20" in err
