@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import random
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -31,6 +32,8 @@ from tasks.weights import resolve
 HOUSE = Path(__file__).resolve().parents[1]
 EXACT, NEAR, FLIPPED, BROKEN, LEAK = 0.02, 0.02, 0.05, 0.01, 0.8
 TOKEN, NEAR_REASON = "qx7ref", "near duplicate of"
+ROW = re.compile(r"row (\d+)")
+LISTED = 12
 ENCODED_ROWS = 2000  # rows whose labels are judged; all others only cost time
 DEPTH, POOL = 5, "mean"
 MODALITY, PROBLEM = "text", "classification"
@@ -125,6 +128,15 @@ def report(name: str, found: Iterable[int], planted: Iterable[int], note: str = 
     print(f"  {name}: {len(planted)} planted, {len(found)} found, recall {recall:.3f}, precision {precision:.3f}{note}")
 
 
+def unplanted(rows: Sequence[dict[str, str]], reasons: dict[int, str]) -> None:
+    """Pairs of the set's own that count as false alarms above: how many have one label, and some of them to judge."""
+    pairs = [(number, int(numbers[0])) for number, why in sorted(reasons.items()) if (numbers := ROW.findall(why))]
+    same = sum(rows[one - 1]["label"] == rows[other - 1]["label"] for one, other in pairs)
+    print(f"    {len(pairs)} of them nobody planted, {same} under one label:")
+    for one, other in pairs[:LISTED]:
+        print(f"      {rows[one - 1]['text'][:200]}\n        {rows[other - 1]['text'][:200]}")
+
+
 def judged(clean: Clean, planted: Planted, params: Params) -> None:
     """Suspected labels of rows from all over, by the frozen features."""
     rows = [clean.rows[i] for i in np.linspace(0, len(clean.rows) - 1, ENCODED_ROWS).astype(int)]
@@ -199,6 +211,7 @@ def main(paths: Sequence[str]) -> None:
             # Of a pair, the row on the training side leaves, which may be the original.
             back = {original: copy for copy, original in planted.near.items()}
             report("near duplicates across splits", {back.get(number, number) for number in near}, planted.near)
+            unplanted(planted.rows, {number: reasons[number] for number in near - planted.near.keys() - back.keys()})
         leaks(clean, planted)
         judged(clean, planted, own)
 

@@ -12,8 +12,9 @@ from tasks.modalities.contract import Likeness
 PARTNERS = 4
 # Likely partners after which no more are looked for, so that rows that are all alike take no more memory than others.
 ENOUGH = 8
-# A signature tells a similarity with a standard error of about 0.04: pairs this far below are not looked at again.
-SLACK = 0.15
+# A signature tells the share of equal shingles with a standard error of about 0.04, and texts of few words may be 0.1
+# nearer than that: pairs this far below are not looked at again.
+SLACK = 0.25
 PAIRS_AT_ONCE = 1 << 16
 # A band of 5 bytes and the rank are one sorted number.
 RANK_BITS = np.uint64(8)

@@ -129,7 +129,7 @@ class Data(Strict):
         gt=0,
         le=1,
         description="Similarity from which two examples are near duplicates, or null; of texts, the Jaccard "
-        "index of their shingles; other modalities have none.",
+        "index of their shingles, and in few words what differs; other modalities have none.",
     )
     leaks: Literal["mend", "refuse"] = Field(
         description="What happens to a training-side row whose content, near duplicate or group is in another "

@@ -53,6 +53,16 @@ def test_planted_near_duplicates_are_found_and_nothing_else() -> None:
     assert len(right & {*pairs}) >= 0.9 * len(pairs)
 
 
+def test_what_few_words_bring_nearer_than_their_shingles_is_looked_at_too() -> None:
+    likeness, texts = ShingleLikeness(0.65), [" ".join(text.split()[:5]) for text in sentences(1500)]
+    less = [" ".join(words[:2] + words[3:]) for words in map(str.split, texts)]
+    here, there = likeness.signatures(texts), likeness.signatures(less)
+    alike_enough = likeness.similarities(texts, less) >= 0.65
+    in_a_bucket = (here == there).all(axis=2).any(axis=1)
+    right = {(1500 + int(i), int(i)) for i in np.flatnonzero(alike_enough & in_a_bucket)}
+    assert len(right) > 1000 and right <= {*found([*texts, *less], [0] * 1500 + [1] * 1500, likeness)}
+
+
 def test_pairs_name_the_higher_rank_first_and_neighbours_of_one_rank() -> None:
     first, second = sentences(2)
     assert found([first, second, first, first.upper()], [2, 0, 0, 2]) == [(0, 2), (3, 0), (3, 2)]
