@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.batching import Batcher, Closed, Overloaded
+from deploy.batching import Batcher, Closed
 from deploy.prediction_log import PredictionLog
 from deploy.releases import VERSION, Releases
 from deploy.settings import Settings
@@ -111,7 +111,9 @@ class Answering:
         )
         batcher = Batcher(
             run,
+            tokens_of=runtime.size_of,
             batch_rows=self._settings.batch_rows,
+            batch_tokens=self._settings.batch_tokens,
             wait_s=self._settings.wait_ms / 1e3,
             queue_rows=self._settings.queue_rows,
             on_batch=self.metrics.batch_rows.observe,
@@ -157,7 +159,7 @@ class Answering:
 
         Raises:
             InputError: an example that the bundle refuses.
-            Overloaded: too many rows wait.
+            Overloaded: too many rows wait, or for too long.
             Closed: not loaded yet, or closed.
         """
         runtime, numbers = await self._run(examples)
@@ -173,8 +175,7 @@ class Answering:
     async def _run(self, examples: list[Example]) -> tuple[Runtime, np.ndarray]:
         """The release that took the examples, and logits and projected features (N, K + P)."""
         runtime, batcher = self._working()
-        if batcher.waiting + self._encoding + len(examples) > self._settings.queue_rows:
-            raise Overloaded(f"The queue of {self._settings.queue_rows} rows is full: try again in a second.")
+        batcher.admit(len(examples), coming=self._encoding)
         self._encoding += len(examples)
         try:
             encoded = await self._encode(runtime, examples)

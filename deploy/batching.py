@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +15,23 @@ import numpy as np
 
 from tasks.errors import GraftError
 
+# Rows that may share a pass with the oldest are looked for among so many batches.
+LOOK_BATCHES = 8
+# Weight of the last pass in the mean time of a row.
+NEWEST = 0.1
+
 
 class Overloaded(GraftError):
-    """The queue is full: the caller should come back later."""
+    """There is no room: the caller should come back later.
+
+    Args:
+        sentence: what is full.
+        retry_s: when to come back, in whole seconds from 1.
+    """
+
+    def __init__(self, sentence: str, retry_s: float = 1) -> None:
+        super().__init__(sentence)
+        self.retry_s = max(1, math.ceil(retry_s))
 
 
 class Closed(GraftError):
@@ -40,17 +56,30 @@ class _Submission:
             self.answer.set_exception(error)
 
 
-class Batcher:
-    """Collects rows while a forward pass runs and sends them into the next one, first come, first served.
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """A row that waits, and its tokens."""
 
-    An idle batcher runs a request at once. After a pass, a batch that is not full waits a moment for the clients
-    that were just answered. Must be made inside a running event loop.
+    submission: _Submission
+    place: int
+    tokens: int
+
+
+class Batcher:
+    """Collects rows while a forward pass runs and sends them into the next one.
+
+    A pass takes the row that has waited longest and those nearest to it in length, so that little of it is padding and
+    no row is passed by for ever. An idle batcher runs a request at once. After a pass, a batch that is not full waits a
+    moment for the clients that were just answered. Must be made inside a running event loop.
 
     Args:
         run: forward pass of N encoded rows, giving logits (N, K); called in one thread of its own.
+        tokens_of: tokens of one encoded row; without it, all rows count as one.
         batch_rows: rows of one pass, at most.
+        batch_tokens: tokens of one pass with padding, at most; a longer row has a pass of its own.
         wait_s: longest wait for a batch to fill, in seconds.
         queue_rows: rows that may wait; beyond, `submit` refuses.
+        longest_s: seconds that a row may have to wait as far as one can tell; beyond, `submit` refuses.
         on_batch: told the rows of each pass.
     """
 
@@ -58,14 +87,19 @@ class Batcher:
         self,
         run: Callable[[list[Any]], np.ndarray],
         *,
+        tokens_of: Callable[[Any], int] = lambda row: 1,
         batch_rows: int = 16,
+        batch_tokens: int = 512,
         wait_s: float = 0.002,
         queue_rows: int = 256,
+        longest_s: float = math.inf,
         on_batch: Callable[[int], None] = lambda rows: None,
     ) -> None:
-        self._run, self._on_batch = run, on_batch
-        self._batch_rows, self._wait_s, self._queue_rows = batch_rows, wait_s, queue_rows
-        self._queue: deque[tuple[_Submission, int]] = deque()
+        self._run, self._tokens_of, self._on_batch = run, tokens_of, on_batch
+        self._batch_rows, self._batch_tokens = batch_rows, batch_tokens
+        self._wait_s, self._queue_rows, self._longest_s = wait_s, queue_rows, longest_s
+        self._queue: deque[_Row] = deque()
+        self._running, self._row_s = 0, 0.0
         self._wake = asyncio.Event()
         self._idle = self._closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forward")
@@ -76,21 +110,33 @@ class Batcher:
         """Rows in the queue."""
         return len(self._queue)
 
-    async def submit(self, rows: Sequence[Any]) -> np.ndarray:
-        """Logits (N, K) of N >= 1 rows, in their order.
+    def admit(self, rows: int, coming: int = 0) -> None:
+        """Whether there is room for so many rows beside those that wait and `coming` others.
 
         Raises:
-            Overloaded: the queue has no place for all of them; none was taken.
+            Overloaded: the queue has no place for all of them, or they would wait too long.
+        """
+        before = self.waiting + coming
+        wait_s = (before + self._running) * self._row_s
+        if before + rows > self._queue_rows:
+            raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.", wait_s)
+        if wait_s > self._longest_s:
+            raise Overloaded(f"An answer would have to wait for {wait_s:.1f} seconds: try again later.", wait_s)
+
+    async def submit(self, rows: Sequence[Any]) -> np.ndarray:
+        """Logits (N, K) of N >= 1 rows, in their order; a caller that is cancelled takes back what has not run.
+
+        Raises:
+            Overloaded: as `admit`; none was taken.
             Closed: `close` was called.
             Exception: what `run` raised on a batch that held one of these rows.
         """
         assert rows, "a request without rows would wait for ever"
         if self._closing:
             raise Closed("The server is stopping: send the request to another one.")
-        if self.waiting + len(rows) > self._queue_rows:
-            raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.")
+        self.admit(len(rows))
         submission = _Submission(rows, asyncio.get_running_loop().create_future(), {})
-        self._queue.extend((submission, place) for place in range(len(rows)))
+        self._queue.extend(_Row(submission, place, self._tokens_of(row)) for place, row in enumerate(rows))
         if self._idle or self.waiting >= self._batch_rows:
             self._wake.set()
         return await submission.answer
@@ -121,25 +167,47 @@ class Batcher:
         if timer:
             timer.cancel()
 
-    def _next_batch(self) -> list[tuple[_Submission, int]]:
-        batch: list[tuple[_Submission, int]] = []
-        while self._queue and len(batch) < self._batch_rows:
-            submission, place = self._queue.popleft()
+    def _next_batch(self) -> list[_Row]:
+        look: list[_Row] = []
+        while self._queue and len(look) < LOOK_BATCHES * self._batch_rows:
+            row = self._queue.popleft()
             # Nobody waits for rows of a request that was cancelled or has failed in an earlier batch.
-            if not submission.answer.done():
-                batch.append((submission, place))
+            if not row.submission.answer.done():
+                look.append(row)
+        batch = self._alike(look)
+        taken = {id(row) for row in batch}
+        self._queue.extendleft(row for row in reversed(look) if id(row) not in taken)
         return batch
 
-    async def _answer(self, batch: list[tuple[_Submission, int]]) -> None:
-        rows = [submission.rows[place] for submission, place in batch]
+    def _alike(self, look: list[_Row]) -> list[_Row]:
+        """The first row and those nearest to it in length, as many as one pass takes."""
+        batch: list[_Row] = []
+        longest = 0
+        for row in sorted(look, key=lambda row: abs(row.tokens - look[0].tokens)):
+            longest = max(longest, row.tokens)
+            full = len(batch) == self._batch_rows or longest * (len(batch) + 1) > self._batch_tokens
+            if full and batch:
+                break
+            batch.append(row)
+        return batch
+
+    async def _answer(self, batch: list[_Row]) -> None:
+        rows = [row.submission.rows[row.place] for row in batch]
+        self._running, began = len(rows), time.monotonic()
         try:
             self._on_batch(len(rows))
             logits = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, rows)
             if len(logits) != len(rows):
                 raise ValueError(f"{len(logits)} rows of logits for {len(rows)} rows")
         except Exception as error:
-            for submission, _ in batch:
-                submission.fail(error)
+            for row in batch:
+                row.submission.fail(error)
             return
-        for (submission, place), row in zip(batch, logits, strict=True):
-            submission.take(place, row)
+        finally:
+            self._took((time.monotonic() - began) / len(rows))
+        for row, answer in zip(batch, logits, strict=True):
+            row.submission.take(row.place, answer)
+
+    def _took(self, row_s: float) -> None:
+        # From 0 on, since a first pass is slow for reasons that do not come again.
+        self._running, self._row_s = 0, self._row_s + NEWEST * (row_s - self._row_s)

@@ -14,6 +14,7 @@ NAMES_ELSEWHERE = {"GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_PROJECT", "GRAFT_PR
 LIMITS: dict[str, tuple[float, float]] = {
     "threads": (1, 256),
     "batch_rows": (1, 256),
+    "batch_tokens": (1, 1_000_000),
     "wait_ms": (0, 1000),
     "queue_rows": (64, 100_000),
     "body_mb": (1, 1024),
@@ -37,6 +38,7 @@ class Settings:
     Attributes:
         threads: CPU threads of a forward pass, 1 to 256; the CPUs this process may use if not said.
         batch_rows: rows of a forward pass, at most, 1 to 256.
+        batch_tokens: tokens of a forward pass with padding, at most, 1 to 1000000; a longer text has a pass of its own.
         wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
         queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
@@ -56,6 +58,7 @@ class Settings:
 
     threads: int = field(default_factory=_cpus)
     batch_rows: int = 16
+    batch_tokens: int = 512
     wait_ms: float = 2.0
     queue_rows: int = 256
     body_mb: int = 16

@@ -136,6 +136,10 @@ class Runtime:
         except OSError:
             return None
 
+    def size_of(self, row: Arrays) -> int:
+        """What an encoded example counts in a batch: its positions, or 1 where all examples are of one shape."""
+        return self._encoder.positions(row) if self._encoder.ragged else 1
+
     def run(self, encoded: Sequence[Arrays], batch_rows: int = BATCH_ROWS) -> tuple[np.ndarray, np.ndarray]:
         """Forward pass of N >= 1 encoded examples: logits (N, K), pooled (N, F).
 

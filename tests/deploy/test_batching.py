@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from deploy import batching
 from deploy.batching import Batcher, Closed, Overloaded
 
 LONG_S = 3600.0
@@ -31,6 +33,9 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
+
+    def close(self) -> None:
+        self._open.clear()
 
     def __call__(self, rows: list[int]) -> np.ndarray:
         self.batches.append(rows)
@@ -158,6 +163,85 @@ def test_a_full_queue_refuses_all_rows_of_a_submission_and_recovers() -> None:
         await asyncio.gather(*tasks)
         assert sorted(row for batch in gate.batches for row in batch) == [0, 1, 2, 3, 6]
         np.testing.assert_array_equal(await batcher.submit([4, 5]), expected([4, 5]))
+        await batcher.close()
+
+    run(test())
+
+
+async def passes_after_first(batcher: Batcher, gate: Gate, rows: Sequence[int]) -> list[list[int]]:
+    """Passes of rows that came one by one while another pass, of row 0, was running."""
+    await asyncio.sleep(0)
+    tasks = [asyncio.create_task(batcher.submit([0]))]
+    await begun(gate, 1)
+    for row in rows:
+        tasks.append(asyncio.create_task(batcher.submit([row])))
+        await asyncio.sleep(0)
+    await waiting(batcher, len(rows))
+    gate.open()
+    for row, answer in zip([0, *rows], await asyncio.gather(*tasks), strict=True):
+        np.testing.assert_array_equal(answer, expected([row]))
+    await batcher.close()
+    return gate.batches[1:]
+
+
+def test_a_pass_takes_the_oldest_row_and_those_nearest_to_it_in_length() -> None:
+    async def test() -> None:
+        gate = Gate(is_open=False)
+        batcher = Batcher(gate, tokens_of=abs, batch_rows=2, batch_tokens=1000)
+        assert await passes_after_first(batcher, gate, [50, 3, 49, 4, 8]) == [[50, 49], [3, 4], [8]]
+
+    run(test())
+
+
+def test_a_pass_keeps_to_its_tokens_with_padding_and_a_longer_row_runs_alone() -> None:
+    async def test() -> None:
+        gate = Gate(is_open=False)
+        batcher = Batcher(gate, tokens_of=abs, batch_rows=16, batch_tokens=30)
+        # Three rows of 10, padded, are 30; with one of 11 they would be 33 or more. 99 is over the budget by itself.
+        found = await passes_after_first(batcher, gate, [10, 10, 99, 9, 11, 10])
+        assert found == [[10, 10, 10], [99], [9, 11]]
+
+    run(test())
+
+
+def test_no_row_is_passed_by_for_ever() -> None:
+    async def test() -> None:
+        gate = Gate(is_open=False)
+        batcher = Batcher(gate, tokens_of=abs, batch_rows=2, batch_tokens=1000)
+        found = await passes_after_first(batcher, gate, [5, 90, 5, 5, 5, 5])
+        assert found == [[5, 5], [90, 5], [5, 5]], "the second pass is that of the row that waited longest"
+
+    run(test())
+
+
+def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: now))  # not the loop's own
+    monkeypatch.setattr(batching, "NEWEST", 1.0)
+
+    class Slow(Gate):
+        def __call__(self, rows: list[int]) -> np.ndarray:
+            nonlocal now
+            answer = super().__call__(rows)
+            now += 2.0 * len(rows)  # two seconds a row
+            return answer
+
+    async def test() -> None:
+        gate = Slow()
+        batcher = Batcher(gate, batch_rows=1, longest_s=5.0)
+        await asyncio.sleep(0)
+        await batcher.submit([1])
+        gate.close()
+        tasks = [asyncio.create_task(batcher.submit([2]))]
+        await begun(gate, 2)
+        tasks.append(asyncio.create_task(batcher.submit([3])))
+        await waiting(batcher, 1)
+        batcher.admit(1)  # behind one that runs and one that waits: 4 seconds
+        with pytest.raises(Overloaded, match=r"wait for 6.0 seconds.*\.$") as refused:
+            batcher.admit(1, coming=1)
+        assert refused.value.retry_s == 6
+        gate.open()
+        await asyncio.gather(*tasks)
         await batcher.close()
 
     run(test())

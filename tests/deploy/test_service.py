@@ -200,6 +200,16 @@ def test_a_full_queue_answers_429_and_recovers(releases: Path, forward: HeldBack
     run(releases, test, queue_rows=64)
 
 
+def test_a_pass_keeps_to_its_tokens(releases: Path) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        answer = await client.post("/predict", json={"inputs": ["good", "bad " * 8, "good", "bad " * 7]})
+        assert [p["prediction"] for p in answer.json()["predictions"]] == ["good", "bad", "good", "bad"]
+        metrics = (await client.get("/metrics")).text.splitlines()
+        assert {"graft_batch_rows_count 2.0", "graft_batch_rows_sum 4.0"} <= {*metrics}
+
+    run(releases, test, batch_tokens=16)
+
+
 def test_a_release_that_cannot_be_loaded_is_never_ready(tmp_path: Path) -> None:
     releases = Releases(tmp_path / "releases")
     version = releases.add(tiny_bundle(tmp_path / "bundle"))

@@ -68,6 +68,13 @@ def test_batches_change_neither_answers_nor_order(runtime: Runtime) -> None:
         np.testing.assert_allclose(runtime.predict(texts, batch_rows).logits, alone, rtol=1e-6)
 
 
+def test_a_text_counts_its_tokens_and_an_image_one(runtime: Runtime, tmp_path: Path) -> None:
+    short, long = runtime.encode(["good", "good bad good"])
+    assert (runtime.size_of(short), runtime.size_of(long)) == (1, 3)
+    images = Runtime.load(tiny_image_bundle(tmp_path / "images"), 1)
+    assert images.size_of({"pixel_values": np.zeros((3, 4, 4), dtype=np.float32)}) == 1
+
+
 def test_batches_keep_within_rows_and_memory() -> None:
     lengths = [512, 3, 512, 512, 128, 9, 2000] + [128] * 40
     batches = length_batches(lengths, batch_rows=32)
