@@ -116,6 +116,8 @@ class Answering:
             batch_tokens=self._settings.batch_tokens,
             wait_s=self._settings.wait_ms / 1e3,
             queue_rows=self._settings.queue_rows,
+            # Half of the deadline, since what waits may take longer than what was before it.
+            longest_s=self._settings.deadline_ms / 2e3,
             on_batch=self.metrics.batch_rows.observe,
         )
         self.metrics.queue_rows.set_function(lambda: batcher.waiting)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from tasks.errors import InputError
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from tasks.runtime import Example, Runtime
 
 MAX_INPUTS = 64
-MEGABYTE = 1_000_000
 FORM = "multipart/form-data"
 REASONS = {
     "json_invalid": "it is not JSON",
@@ -36,33 +34,22 @@ class Question(BaseModel):
     inputs: list[str] = Field(min_length=1, max_length=MAX_INPUTS)
 
 
-async def examples_of(request: Request, runtime: Runtime, body_mb: int) -> list[Example]:
+async def examples_of(request: Request, body: bytes, runtime: Runtime) -> list[Example]:
     """The examples in a request to a release.
 
     Args:
-        request: JSON, or a form with files where the release answers files.
+        request: says what its body is: JSON, or a form with files where the release answers files.
+        body: all of it.
         runtime: of the release.
-        body_mb: megabytes that a body may have.
 
     Raises:
-        HTTPException: 413, the body is too large.
         InputError: it holds no examples, or more than `MAX_INPUTS`.
     """
-    body = await _body(request, body_mb)
     if not request.headers.get("content-type", "").lower().startswith(FORM):
         return runtime.received(_question(body, runtime.takes_files).inputs)
     if not runtime.takes_files:
         raise InputError(f"This release answers texts, and a form holds files: send {_form_of_json(False)}.")
     return await _files(request, body)
-
-
-async def _body(request: Request, body_mb: int) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > body_mb * MEGABYTE:
-            raise HTTPException(413, f"The body is over {body_mb} MB: send fewer or smaller examples.")
-    return bytes(body)
 
 
 def _question(body: bytes, files: bool) -> Question:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -23,8 +25,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from deploy.admission import Intake, Late, deadline
 from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
+from deploy.keys import Keys
 from deploy.question import Question, examples_of
 from deploy.releases import CHAMPION, Releases
 from deploy.settings import Settings, ignored_names
@@ -55,13 +59,16 @@ class Answers(BaseModel):
 BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}}
 
 
-def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    releases: Path, alias: str = CHAMPION, settings: Settings | None = None, keys: Keys | None = None
+) -> FastAPI:
     """The application; `app.state.answering` is the release behind it, `app.state.loading` the task that loads it.
 
     Args:
         releases: folder of releases.
         alias: an alias, whose moves the application follows within seconds, or a version, which it keeps.
         settings: of the server; from the environment if not given.
+        keys: that requests need; from the environment if not given.
     """
     settings = settings or Settings.from_environment()
     answering = Answering(releases, alias, settings)
@@ -78,20 +85,27 @@ def create_app(releases: Path, alias: str = CHAMPION, settings: Settings | None 
     )  # fmt: skip
     app.state.answering = answering
     app.add_middleware(RequestLog, metrics=answering.metrics, routes=ROUTES)
-    _add_routes(app, answering, settings)
+    _add_routes(app, answering, settings, Keys.from_environment() if keys is None else keys)
     _add_errors(app)
     return app
 
 
-def _add_routes(app: FastAPI, answering: Answering, settings: Settings) -> None:
+def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Keys) -> None:
+    intake = Intake(settings)
+
     @app.post("/predict", response_model=Answers, openapi_extra=BODY)
     async def predict(request: Request) -> Response:
         """Answer 1 to 64 texts, or files where the release answers files."""
-        examples = await examples_of(request, answering.runtime(), settings.body_mb)
-        request.state.line["rows"] = len(examples)
-        answers = await answering.answer(request.state.line["request_id"], examples)
-        request.state.line["version"] = answers["version"]
-        return JSONResponse(answers)
+        keys.check(request)
+        line = request.state.line
+        with intake.place() as body:
+            await intake.read(request, body)
+            async with deadline(settings.deadline_ms):
+                examples = await examples_of(request, bytes(body), answering.runtime())
+                line["rows"] = len(examples)
+                answers = await answering.answer(line["request_id"], examples)
+        line["version"] = answers["version"]
+        return JSONResponse(answers, headers={"connection": "close"} if answering.draining else None)
 
     @app.get("/livez")
     async def livez() -> dict[str, bool]:
@@ -104,38 +118,45 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings) -> None:
         return {"version": answering.ready().version}
 
     @app.get("/metrics")
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
         """Prometheus metrics."""
+        keys.check(request)
         return Response(generate_latest(answering.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def _add_errors(app: FastAPI) -> None:
-    def answers_with(kind: type[Exception], status: int, headers: dict[str, str] | None = None) -> None:
-        @app.exception_handler(kind)
-        async def _(_: Request, error: Exception) -> Response:
-            return JSONResponse({"detail": str(error)}, status, headers)
-
-    answers_with(InputError, 422)
-    answers_with(Overloaded, 429, {"Retry-After": "1"})
-    answers_with(Closed, 503, {"Retry-After": "1"})
+    for kind, status in {InputError: 422, Overloaded: 429, Closed: 503, Late: 504}.items():
+        _answer_with(app, kind, status)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"detail": DETAILS.get(error.status_code, error.detail)}, error.status_code, error.headers)
 
 
+def _answer_with(app: FastAPI, kind: type[GraftError], status: int) -> None:
+    @app.exception_handler(kind)
+    async def _(_: Request, error: GraftError) -> Response:
+        later = {"Retry-After": str(getattr(error, "retry_s", 1))} if status in (429, 503, 504) else None
+        return JSONResponse({"detail": str(error)}, status, later)
+
+
 class _Server(uvicorn.Server):
     """uvicorn that ends by itself when the release cannot be loaded, and quietly when it is told to stop."""
 
-    def __init__(self, config: uvicorn.Config, answering: Answering) -> None:
+    def __init__(self, config: uvicorn.Config, answering: Answering, drain_seconds: float = 0) -> None:
         super().__init__(config)
-        self._answering = answering
+        self._answering, self._drain_seconds, self._stops_at = answering, drain_seconds, math.inf
 
     async def on_tick(self, counter: int) -> bool:
-        return self._answering.failure is not None or await super().on_tick(counter)
+        over = self._answering.failure is not None or time.monotonic() >= self._stops_at
+        return over or await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._answering.draining = True
+        if not self._answering.draining:
+            self._answering.draining = True
+            self._stops_at = time.monotonic() + self._drain_seconds
+            self.should_exit = not self._drain_seconds
+            return
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
@@ -161,7 +182,7 @@ def serve(releases: Path, alias: str = CHAMPION, settings: Settings | None = Non
     _log_lines()
     host, port = listening.getsockname()[:2]
     LOG.info("start", extra={"fields": {**asdict(settings), "address": f"{host}:{port}", "ignored": ignored_names()}})
-    _Server(config, app.state.answering).run([listening])
+    _Server(config, app.state.answering, settings.drain_seconds).run([listening])
     if app.state.answering.failure:
         raise app.state.answering.failure
 

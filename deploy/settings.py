@@ -10,14 +10,21 @@ from typing import Any
 from tasks.errors import InputError
 
 PREFIX = "GRAFT_"
-NAMES_ELSEWHERE = {"GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER"}
+NAMES_ELSEWHERE = {
+    "GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER", "GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE",
+}  # fmt: skip
 LIMITS: dict[str, tuple[float, float]] = {
     "threads": (1, 256),
     "batch_rows": (1, 256),
     "batch_tokens": (1, 1_000_000),
     "wait_ms": (0, 1000),
     "queue_rows": (64, 100_000),
+    "deadline_ms": (1, 3_600_000),
+    "requests": (1, 100_000),
     "body_mb": (1, 1024),
+    "bodies_mb": (1, 1_000_000),
+    "body_seconds": (0.01, 3600),
+    "drain_seconds": (0, 3600),
     "stop_seconds": (1, 3600),
     "listen_port": (0, 65535),
     "log_seconds": (0.01, 3600),
@@ -41,7 +48,13 @@ class Settings:
         batch_tokens: tokens of a forward pass with padding, at most, 1 to 1000000; a longer text has a pass of its own.
         wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
         queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
+        deadline_ms: from a whole body to its answer, 1 to 3600000 milliseconds; what takes longer is answered 504. What
+            would have to wait for over half of it, as far as one can tell, is answered 429 at once.
+        requests: that have begun and are not answered, 1 to 100000; beyond, 429.
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
+        bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429.
+        body_seconds: for a body to come, 0.01 to 3600; a slower one is answered 408.
+        drain_seconds: to go on as ever after a signal, but for /readyz, 0 to 3600: until a load balancer has seen it.
         stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
         listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
         listen_port: TCP port, 0 to 65535; 0 takes a free one.
@@ -61,7 +74,12 @@ class Settings:
     batch_tokens: int = 512
     wait_ms: float = 2.0
     queue_rows: int = 256
+    deadline_ms: float = 5000.0
+    requests: int = 1024
     body_mb: int = 16
+    bodies_mb: int = 256
+    body_seconds: float = 30.0
+    drain_seconds: float = 0.0
     stop_seconds: int = 30
     listen_host: str = "127.0.0.1"
     listen_port: int = 8000

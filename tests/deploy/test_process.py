@@ -13,12 +13,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
+from deploy import service
 from deploy.predictions import read
 from deploy.releases import Releases
 from deploy.service import _listen, _Server, create_app
@@ -92,6 +94,29 @@ def test_a_signal_makes_it_unready_before_it_stops_listening(releases: Path) -> 
     assert app.state.answering.draining and server.should_exit and not server.force_exit
     server.handle_exit(signal.SIGINT, None)
     assert server.force_exit, "a second Ctrl-C does not wait"
+
+
+def test_a_server_that_drains_goes_on_until_load_balancers_have_seen_it(
+    releases: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now))
+    app = create_app(releases, settings=Settings(threads=1))
+    server = _Server(uvicorn.Config(app, log_config=None), app.state.answering, drain_seconds=5)
+
+    server.config.load()
+
+    async def stops() -> bool:
+        return await server.on_tick(1)
+
+    assert not asyncio.run(stops())
+    server.handle_exit(signal.SIGTERM, None)
+    assert app.state.answering.draining, "not ready any more"
+    assert not asyncio.run(stops())
+    now = 105.0
+    assert asyncio.run(stops())
+    server.handle_exit(signal.SIGTERM, None)
+    assert server.should_exit, "a second signal does not wait"
 
 
 def test_a_server_without_its_release_ends_with_a_sentence(tmp_path: Path) -> None:

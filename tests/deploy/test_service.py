@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy.question import MEGABYTE
+from deploy.admission import MEGABYTE
 from deploy.releases import Releases
 from deploy.service import create_app
 from deploy.settings import Settings
@@ -172,7 +172,8 @@ def test_draining_is_not_ready_but_answers_what_still_comes(releases: Path) -> N
         answer = await client.get("/readyz")
         assert answer.status_code == 503 and "stopping" in answer.json()["detail"]
         assert (await client.get("/livez")).status_code == 200
-        assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
+        still = await client.post("/predict", json={"inputs": ["good"]})
+        assert still.status_code == 200 and still.headers["connection"] == "close", "the next goes to another server"
         await app.state.answering.close()
         assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 503
 

@@ -1,0 +1,83 @@
+"""API keys: who may ask, where the environment names keys."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from tasks.errors import InputError
+
+KEYS, KEYS_FILE = "GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE"
+SHORTEST_KEY = 16
+
+
+class Keys:
+    """API keys, of which digests alone are kept.
+
+    Args:
+        keys: at least 16 characters each; without any, everybody is let in.
+
+    Raises:
+        InputError: a key that is too short to be one.
+    """
+
+    def __init__(self, keys: list[str]) -> None:
+        if any(len(key) < SHORTEST_KEY for key in keys):
+            where = f"A key in {KEYS} or {KEYS_FILE}"
+            raise InputError(f"{where} has under {SHORTEST_KEY} characters: make one with `openssl rand -hex 32`.")
+        self._digests = [_digest(key.encode()) for key in keys]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Keys:
+        """Keys in GRAFT_API_KEYS, with commas between them, and in the lines of the file GRAFT_API_KEYS_FILE.
+
+        Raises:
+            InputError: the file cannot be read or has no key, or a key is too short.
+        """
+        keys = _some(environment.get(KEYS, "").split(","))
+        if name := environment.get(KEYS_FILE):
+            try:
+                lines = _some(Path(name).read_text(encoding="utf-8").splitlines())
+            except (OSError, UnicodeDecodeError) as error:
+                raise InputError(
+                    f"{KEYS_FILE} cannot be read ({type(error).__name__}): name a readable file."
+                ) from None
+            if not lines:
+                raise InputError(f"{KEYS_FILE} names a file without a key: write one into each line, or unset it.")
+            keys += lines
+        return cls(keys)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a request needs one."""
+        return bool(self._digests)
+
+    def check(self, request: Request) -> None:
+        """Let a request in that brings a key, in a time that tells nothing of which characters were right.
+
+        Raises:
+            HTTPException: 401, it brings none, or another.
+        """
+        if not self._digests:
+            return
+        kind, _, key = request.headers.get("authorization", "").partition(" ")
+        given = _digest(key.strip(" ").encode("latin-1"))  # as the header came
+        # All are compared: stopping at the first would tell which one it was.
+        same = [hmac.compare_digest(given, digest) for digest in self._digests]
+        if kind.lower() != "bearer" or not any(same):
+            told = "This server asks for a key: send it in the header Authorization, after Bearer and a space."
+            raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
+
+
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
+
+
+def _some(parts: list[str]) -> list[str]:
+    return [part.strip() for part in parts if part.strip()]
