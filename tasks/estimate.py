@@ -62,7 +62,7 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     """Stage -> examples that pass through the network, one that is learned from counting as three."""
     train, learned, test = (len(clean.of(*s)) for s in (("train",), ("train", "validation"), ("test",)))
     adaptation, scratch = params.adaptation, params.receipt.scratch
-    full = learned / len(clean.labels) >= params.selection.full_from_rows_per_label
+    full = learned / len(clean.labels) >= params.selection.strategy.full_from_rows_per_label
     full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
     share = STEP / FORWARD
     refit = 0 if full else learned * scratch.epochs

@@ -25,6 +25,7 @@ from tasks.sections import (
     Resources,
     Selection,
     Source,
+    Strategy,
     Training,
 )
 from tasks.strict import Strict
@@ -41,6 +42,7 @@ __all__ = [
     "Receipt",
     "Rule",
     "Source",
+    "Strategy",
     "Training",
     "leaves",
     "load",

@@ -90,6 +90,17 @@ class Limits(Strict):
     )
 
 
+class Strategy(Strict):
+    """What decides, at adaptation.scope.kind auto, what learns: the table is tasks/selection/strategy.py."""
+
+    full_from_rows_per_label: int = Field(
+        ge=1, description="Mean training rows per label from which full fine-tuning is chosen."
+    )
+    max_steps: int | None = Field(
+        ge=1, description="Gradient steps that a training may take, its search included: over it, frozen; or null."
+    )
+
+
 class Selection(Strict):
     candidates: list[Candidate] = Field(min_length=1, description="Pre-trained models that compete.")
     pools: list[Pool] = Field(min_length=1, description="Ways to make one vector of a block's output.")
@@ -97,9 +108,7 @@ class Selection(Strict):
     folds: int = Field(ge=2, le=20, description="Folds of the linear probe's cross-validation.")
     repeats: int = Field(ge=1, le=20, description="How often the cross-validation is drawn anew, under 200 rows.")
     max_rows: int = Field(ge=50, description="Rows the probe is scored on, at most.")
-    full_from_rows_per_label: int = Field(
-        ge=1, description="Mean training rows per label from which full fine-tuning is chosen."
-    )
+    strategy: Strategy
 
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ NEUTRAL: dict[str, Any] = {"data.where": {}}
 MOVED = {
     "data.max_characters": "preparation.text.max_characters",
     "deployment.int8.max_loss": "deployment.max_loss",
+    "selection.full_from_rows_per_label": "selection.strategy.full_from_rows_per_label",
 } | {f"adaptation.scope.full.{leaf}": f"adaptation.training.{leaf}" for leaf in Training.model_fields}
 
 

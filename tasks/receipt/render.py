@@ -97,6 +97,8 @@ def text(record: dict[str, Any]) -> str:
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
     lines += ["", f"Model: {selection['model_reason']}", _scope(scope, selection)]
+    if "strategy" in selection:  # an older Graft's choice has none
+        lines.append(selection["strategy"]["sentence"])
     lines += [f"Depth and pool: {selection['scopes'].get(scope, selection['scopes']['full'])['reason']}"]
     lines += [
         f"Alone, {', '.join(one['picked_by'])} would have picked {one['source']}, depth {one['depth']}, "

@@ -12,12 +12,24 @@ from tasks import device, features, fingerprint, modalities
 from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table, write_json, write_text
 from tasks.network import tensors
-from tasks.params import Candidate
+from tasks.params import Candidate, Params
 from tasks.rows.clean import Clean, Rows, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
 from tasks.rows.read import columns
-from tasks.selection import analysis, choice, contents, cost, distance, limits, probe, reading, shift, transferability
+from tasks.selection import (
+    analysis,
+    choice,
+    contents,
+    cost,
+    distance,
+    limits,
+    probe,
+    reading,
+    shift,
+    strategy,
+    transferability,
+)
 from tasks.stage import Stage, run
 from tasks.weights import resolve
 
@@ -43,14 +55,14 @@ def main(stage: Stage) -> None:
     limits.refuse_nothing_left(len(scored), out)
     source = modalities.part(params.project.modality, "source")
     record = analysis.analyse(clean, source.UNIT, encodings) | _contents(stage, rows)
-    full_from = params.selection.full_from_rows_per_label
-    chosen = choice.choose(scored, len(clean.of("train", "validation")), len(clean.labels), full_from)
+    chosen = choice.choose(scored, strategy.pick(_evidence(params, clean, choice.ranked(scored)[0])))
     words = [
         *analysis.in_words(record),
         *contents.in_words(record),
         *(one.sentence for one in out),
         chosen["model_reason"],
-        chosen["scope_reason"],
+        f"Scope {chosen['scope_reason']}",
+        chosen["strategy"]["sentence"],
     ]
     words += [chosen["scopes"][chosen["scope"]]["reason"], choice.picks_in_words(scored)]
     if params.data.test is not None:
@@ -65,6 +77,19 @@ def main(stage: Stage) -> None:
     write_text(stage.out("data/selection/summary.md"), "# Selection\n\n" + "".join(f"- {word}\n" for word in words))
     for word in words:
         stage.say(word)
+
+
+def _evidence(params: Params, clean: Clean, best: choice.Scored) -> strategy.Evidence:
+    settings = params.selection.strategy
+    steps = strategy.steps(len(clean.of("train")), params.adaptation.training)
+    return strategy.Evidence(
+        rows=len(clean.of("train", "validation")),
+        labels=len(clean.labels),
+        probe=best.accuracy,
+        steps=steps,
+        full_from=settings.full_from_rows_per_label,
+        over_budget=strategy.over_budget(steps, settings.max_steps),
+    )
 
 
 def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tasks.selection.strategy import Picked
+
 # Single scores, told beside the choice and tried against it in benchmarks/selection.py; higher is better.
 SCORES: dict[str, Callable[[Scored], float]] = {
     "the probe": lambda one: -one.log_loss,
@@ -87,29 +89,31 @@ def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
     ]
 
 
-def choose(scored: Sequence[Scored], rows: int, labels: int, full_from: int) -> dict[str, Any]:
+def choose(scored: Sequence[Scored], picked: Picked) -> dict[str, Any]:
     """The choice that the later phases read.
 
     Args:
         scored: all candidates of all models.
-        rows: training-side rows.
-        labels: K.
-        full_from: mean rows per label from which everything is fine-tuned.
+        picked: what learns, by the table of strategies.
 
     Returns:
-        model, scope, and per scope a depth and pool, each with a reason.
+        model, scope, and for frozen and for all scopes that train blocks a depth and pool, each with a reason.
     """
     best = ranked(scored)[0]
     same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
     deepest = max(one.depth for one in same_model)  # that the limits leave
     last = ranked([one for one in same_model if one.depth == deepest])[0]
-    scope, why_scope = _scope(rows / labels, full_from)
     return {
         "source": best.source,
         "revision": best.revision,
         "model_reason": _model_reason(best, scored),
-        "scope": scope,
-        "scope_reason": why_scope,
+        "scope": picked.scope,
+        "scope_reason": picked.reason,
+        "strategy": {
+            "rule": picked.rule,
+            "evidence": picked.evidence.record(),
+            "sentence": picked.sentence,
+        },
         "scopes": {
             "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, same_model)},
             "full": {
@@ -130,18 +134,6 @@ def _blocks(last: Scored) -> str:
 
 def _top(last: Scored) -> str:
     return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
-
-
-def _scope(rows_per_label: float, full_from: int) -> tuple[str, str]:
-    if rows_per_label >= full_from:
-        return "full", (
-            f"full: {rows_per_label:.0f} training rows per label reach selection.full_from_rows_per_label {full_from}, "
-            "enough to move every weight."
-        )
-    return "frozen", (
-        f"frozen: {rows_per_label:.0f} training rows per label are under selection.full_from_rows_per_label "
-        f"{full_from}, where a solved head on frozen features beats moving every weight."
-    )
 
 
 def _model_reason(best: Scored, scored: Sequence[Scored]) -> str:

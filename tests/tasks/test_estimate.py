@@ -33,7 +33,7 @@ def test_passes_by_hand() -> None:
 
 @pytest.mark.parametrize(("threshold", "full"), [(60, True), (61, False)])
 def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) -> None:
-    found = estimate.row_passes(params(selection__full_from_rows_per_label=threshold), ROWS)
+    found = estimate.row_passes(params(selection__strategy__full_from_rows_per_label=threshold), ROWS)
     assert (found["adaptation"] > 1000) is full
 
 

@@ -24,3 +24,13 @@ def test_the_training_of_the_scope_full_is_that_of_every_scope_now(tmp_path: Pat
     del upgraded["adaptation"]["scope"]["full"]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(upgraded), encoding="utf-8")
     assert isinstance(load(tmp_path / "params.yaml"), Params)
+
+
+def test_the_threshold_of_the_table_of_strategies_keeps_its_value(tmp_path: Path) -> None:
+    tree = yaml.safe_load((REPO / "params.yaml").read_text(encoding="utf-8"))
+    del tree["selection"]["strategy"]
+    tree["selection"]["full_from_rows_per_label"] = 77
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    upgrade(tmp_path)
+    upgraded = yaml.safe_load((tmp_path / "params.yaml").read_text(encoding="utf-8"))
+    assert upgraded["selection"]["strategy"]["full_from_rows_per_label"] == 77

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tasks import metrics
-from tasks.artifacts import write_json, write_text
+from tasks.artifacts import read_json, write_json, write_text
 from tasks.errors import InputError
 from tasks.receipt.compare import compare
 from tasks.receipt.render import collect, phase_markdown, text
@@ -93,6 +93,14 @@ def test_a_scope_that_the_params_set_is_not_told_as_chosen(project: Path) -> Non
 def test_a_scope_that_selection_did_not_judge_has_depth_and_pool_of_full(project: Path) -> None:
     write_json(project / "data/adaptation/adaptation.json", {"scope": "top"})
     assert "Depth and pool: All." in text(collect(project)).splitlines()
+
+
+def test_the_evidence_of_the_strategy_is_told_where_the_choice_has_it(project: Path) -> None:
+    assert "The rule" not in text(collect(project))
+    path = project / "data/selection/choice.json"
+    write_json(path, read_json(path) | {"strategy": {"sentence": 'The rule "few rows" decided.'}})
+    lines = text(collect(project)).splitlines()
+    assert lines[lines.index("Scope chosen: frozen: few rows.") + 1] == 'The rule "few rows" decided.'
 
 
 def test_the_keys_of_the_report(project: Path) -> None:

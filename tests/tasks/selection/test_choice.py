@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking
+from tasks.selection.strategy import Evidence, pick
+
+FROZEN = pick(Evidence(rows=10, labels=2, probe=0.8, steps=4, full_from=200))
 
 
 def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
@@ -51,7 +52,7 @@ def test_a_typical_depth_votes_where_it_has_a_vote() -> None:
     assert [places(points)[one] for one in points] == [2, 2, 2]
     assert ranked(points)[0] == points[0]  # as many, and the lowest log loss
     assert places([points[0], points[2]])[points[2]] == 1
-    reason = choose(points, 10, 2, 200)["scopes"]["frozen"]["reason"]
+    reason = choose(points, FROZEN)["scopes"]["frozen"]["reason"]
     assert "of 3 depths and pools by cross-validated log loss, LogME and, for so few rows, typical depth" in reason
 
 
@@ -69,12 +70,14 @@ def test_ranking_breaks_ties_by_operations_then_name_depth_and_pool() -> None:
     assert ranking(order)[0]["operations"] == 99
 
 
-@pytest.mark.parametrize(("rows", "scope"), [(99, "frozen"), (100, "full")])
-def test_the_scope_changes_at_its_threshold_and_says_why(rows: int, scope: str) -> None:
-    chosen = choose([scored(0.5, 10)], rows, labels=2, full_from=50)
-    assert chosen["scope"] == scope
-    assert chosen["scope_reason"].startswith(f"{scope}: 50 training rows per label")
-    assert "selection.full_from_rows_per_label 50" in chosen["scope_reason"]
+def test_the_choice_says_what_learns_why_and_on_what_evidence() -> None:
+    chosen = choose([scored(0.5, 10)], FROZEN)
+    assert (chosen["scope"], chosen["scope_reason"]) == ("frozen", FROZEN.reason)
+    assert chosen["strategy"] == {
+        "rule": "few rows",
+        "evidence": FROZEN.evidence.record(),
+        "sentence": FROZEN.sentence,
+    }
 
 
 def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
@@ -83,7 +86,7 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
         scored(0.6, 100, pool="mean"),
         scored(0.5, 100, pool="first", accuracy=0.85),
     ]
-    chosen = choose(points, 10, 2, 200)
+    chosen = choose(points, FROZEN)
     frozen, full = chosen["scopes"]["frozen"], chosen["scopes"]["full"]
     assert (frozen["depth"], frozen["pool"]) == (1, "mean")
     assert (full["depth"], full["pool"]) == (2, "first")
@@ -96,7 +99,7 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
 
 
 def test_a_best_last_block_is_said_so() -> None:
-    reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], 10, 2, 200)["scopes"]["frozen"]["reason"]
+    reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], FROZEN)["scopes"]["frozen"]["reason"]
     assert (
         "the last block ranks first of 2 depths and pools by cross-validated log loss and LogME together, 0.400"
         in reason
@@ -106,8 +109,8 @@ def test_a_best_last_block_is_said_so() -> None:
 def test_a_deepest_cut_that_limits_leave_is_not_called_the_last_block() -> None:
     deepest = "at the deepest cut that selection.limits leave, with 50% fewer operations."
     cuts = [scored(0.4, 4, depth=0, deepest=3), scored(0.5, 8, depth=1, deepest=3)]
-    assert choose(cuts, 10, 2, 200)["scopes"]["frozen"]["reason"].endswith(deepest)
-    reason = choose(cuts[1:], 10, 2, 200)["scopes"]["frozen"]["reason"]
+    assert choose(cuts, FROZEN)["scopes"]["frozen"]["reason"].endswith(deepest)
+    reason = choose(cuts[1:], FROZEN)["scopes"]["frozen"]["reason"]
     assert "the deepest cut that selection.limits leave ranks first of 1 depths" in reason
 
 
@@ -118,7 +121,7 @@ def test_the_model_reason_names_the_best_of_the_others() -> None:
         scored(0.5, 9, source="path:b"),
         scored(0.7, 9, source="path:c"),
     ]
-    chosen = choose(points, 10, 2, 200)
+    chosen = choose(points, FROZEN)
     assert (chosen["source"], chosen["revision"]) == ("path:a", "r")
     assert chosen["model_reason"] == (
         "path:a ranks first of 3 models by cross-validated log loss and LogME together: 0.400 and 0.100, next path:b "
@@ -128,8 +131,8 @@ def test_the_model_reason_names_the_best_of_the_others() -> None:
 
 def test_depths_of_another_revision_are_another_model() -> None:
     points = [scored(0.4, 9, depth=1, revision="new"), scored(0.6, 9, revision="new"), scored(0.5, 9, revision="old")]
-    assert choose(points, 10, 2, 200)["scopes"]["full"]["depth"] == 2
-    assert "next path:m with 0.500" in choose(points, 10, 2, 200)["model_reason"]
+    assert choose(points, FROZEN)["scopes"]["full"]["depth"] == 2
+    assert "next path:m with 0.500" in choose(points, FROZEN)["model_reason"]
 
 
 def test_every_other_score_says_what_it_would_have_picked() -> None:

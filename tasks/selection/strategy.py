@@ -1,0 +1,124 @@
+"""What learns: a table of rules over what is known before anything is adapted. The first rule that holds wins.
+
+Thresholds and figures are measured by benchmarks/strategies.py, and judged on sets that they were not chosen on.
+`adaptation.scope.kind` overrules the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks.params import Training
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the rules look at.
+
+    Attributes:
+        rows: on the training side.
+        labels: K.
+        probe: cross-validated accuracy of a linear probe of the best frozen features.
+        steps: gradient steps that a training takes at most.
+        full_from: rows per label from which every block learns.
+        over_budget: why training by gradient steps is out; None if it is not.
+    """
+
+    rows: int
+    labels: int
+    probe: float
+    steps: int
+    full_from: int
+    over_budget: str | None = None
+
+    @property
+    def rows_per_label(self) -> float:
+        """Their mean."""
+        return self.rows / self.labels
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self) | {"probe": round(self.probe, 4), "rows_per_label": round(self.rows_per_label, 1)}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of the table.
+
+    Attributes:
+        name: for whoever reads the record.
+        holds: whether it decides.
+        scope: a row of `SCOPES`.
+        because: a sentence's end, with the evidence's names in braces.
+    """
+
+    name: str
+    holds: Callable[[Evidence], bool]
+    scope: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What the table says, by which rule, and why."""
+
+    scope: str
+    rule: str
+    reason: str
+    evidence: Evidence
+
+    @property
+    def sentence(self) -> str:
+        """What the choice rests on, for whoever reads it."""
+        one = self.evidence
+        return (
+            f'The rule "{self.rule}" of the table of strategies decided, on {one.rows} rows, {one.labels} labels, '
+            f"probe accuracy {one.probe:.1%} and {one.steps} gradient steps of a training."
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule("budget", lambda e: e.over_budget is not None, "frozen", "{over_budget}"),
+    Rule(
+        "few rows",
+        lambda e: e.rows_per_label < e.full_from,
+        "frozen",
+        "{rows_per_label:.0f} training rows per label are under selection.strategy.full_from_rows_per_label "
+        "{full_from}, where a solved head on frozen features beats moving every weight",
+    ),
+    Rule(
+        "enough rows",
+        lambda e: True,
+        "full",
+        "{rows_per_label:.0f} training rows per label reach selection.strategy.full_from_rows_per_label {full_from}, "
+        "enough to move every weight",
+    ),
+)
+
+
+def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
+    """The first rule that holds; the last one always does."""
+    rule = next(one for one in rules if one.holds(evidence))
+    facts = asdict(evidence) | {"rows_per_label": evidence.rows_per_label}
+    return Picked(rule.scope, rule.name, f"{rule.scope}: {rule.because.format(**facts)}.", evidence)
+
+
+def steps(rows: int, training: Training) -> int:
+    """Gradient steps that a training takes at most, the search for its rate included.
+
+    Args:
+        rows: that are learned from.
+        training: its settings.
+    """
+    searched = len(training.learning_rates) * training.search_epochs if len(training.learning_rates) > 1 else 0
+    return math.ceil(rows / training.batch_rows) * (searched + training.epochs)
+
+
+def over_budget(wanted: int, most: int | None) -> str | None:
+    """Why that many gradient steps are too many; None if they are not."""
+    if most is None or wanted <= most:
+        return None
+    return f"the {wanted} gradient steps of a training exceed selection.strategy.max_steps {most}"

@@ -1,0 +1,66 @@
+"""The table of strategies: each row fires on its evidence, in order, and says why with the figures it rests on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tasks.selection.strategy import RULES, Evidence, over_budget, pick, steps
+from tests.factories import params
+
+
+def evidence(**changes: Any) -> Evidence:
+    known: dict[str, Any] = {"rows": 400, "labels": 4, "probe": 0.8, "steps": 60, "full_from": 50}
+    return Evidence(**(known | changes))
+
+
+# What each row of the table decides, as (rule, scope): evidence on which it is the first that holds.
+DECIDES: dict[tuple[str, str], dict[str, Any]] = {
+    ("budget", "frozen"): {"over_budget": "the 60 steps exceed 10"},
+    ("few rows", "frozen"): {"rows": 199},
+    ("enough rows", "full"): {"rows": 200},
+}
+
+
+def test_every_row_of_the_table_has_evidence_here() -> None:
+    assert [(rule.name, rule.scope) for rule in RULES] == [*DECIDES]
+
+
+@pytest.mark.parametrize("decided", DECIDES)
+def test_each_rule_decides_on_its_evidence(decided: tuple[str, str]) -> None:
+    picked = pick(evidence(**DECIDES[decided]))
+    assert (picked.rule, picked.scope) == decided
+    assert picked.reason.startswith(f"{picked.scope}: ") and picked.reason.endswith(".") and "{" not in picked.reason
+
+
+def test_the_budget_decides_before_the_rows_do() -> None:
+    picked = pick(evidence(rows=10**6, over_budget="the 60 steps exceed 10"))
+    assert picked.reason == "frozen: the 60 steps exceed 10."
+
+
+def test_the_reason_and_the_sentence_carry_the_evidence() -> None:
+    picked = pick(evidence())
+    assert picked.reason.startswith("full: 100 training rows per label reach ")
+    assert picked.sentence == (
+        'The rule "enough rows" of the table of strategies decided, on 400 rows, 4 labels, probe accuracy 80.0% and 60 '
+        "gradient steps of a training."
+    )
+    assert picked.evidence.record()["rows_per_label"] == 100
+
+
+def test_steps_by_hand() -> None:
+    training = params().adaptation.training.model_copy(
+        update={"batch_rows": 16, "epochs": 4, "search_epochs": 2, "learning_rates": [0.1, 0.2, 0.3]}
+    )
+    # 33 rows are 3 batches; three rates for two epochs each, then four epochs.
+    assert steps(33, training) == 3 * (3 * 2 + 4)
+    assert steps(33, training.model_copy(update={"learning_rates": [0.1]})) == 3 * 4
+
+
+@pytest.mark.parametrize(("most", "over"), [(None, False), (60, False), (59, True)])
+def test_a_budget_in_steps(most: int | None, over: bool) -> None:
+    reason = over_budget(60, most)
+    assert (reason is not None) is over
+    if reason:
+        assert reason == "the 60 gradient steps of a training exceed selection.strategy.max_steps 59"
