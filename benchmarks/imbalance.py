@@ -17,15 +17,15 @@ import torch
 
 from tasks import features, metrics
 from tasks import network as networks
-from tasks.adaptation import scope as scopes
-from tasks.adaptation import solve
-from tasks.adaptation.loop import Job, train
-from tasks.adaptation.objective.supervised import Supervised
 from tasks.modalities.text import backbone, encode
 from tasks.params import Params, load
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.problems.classification.answer import probabilities
+from tasks.training import scope as scopes
+from tasks.training import solve
+from tasks.training.loop import Job, train
+from tasks.training.objective.supervised import Supervised
 from tasks.weights import resolve
 
 HOUSE = Path(__file__).resolve().parents[1]

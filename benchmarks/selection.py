@@ -24,12 +24,12 @@ from scipy.stats import weightedtau
 
 from benchmarks import text_sets
 from benchmarks.selection_cost import shares
-from tasks.adaptation.solve import solve
 from tasks.features import Key
 from tasks.modalities.text import backbone
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
 from tasks.selection import choice, probe, transferability
+from tasks.training.solve import solve
 
 SIZES: dict[str, int | None] = {"8": 8, "32": 32, "all": None}
 # With all rows the draws would be one: each leaves out a fifth.

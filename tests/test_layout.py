@@ -44,8 +44,8 @@ ROWS = {
         ("flip", "shift"), "tasks/modalities/image/test_augment.py"
     ),
     "tasks.problems.PROBLEMS": {"classification": "tasks/problems"},
-    "tasks.adaptation.scope.SCOPES": dict.fromkeys(
-        ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/adaptation/test_scope.py"
+    "tasks.training.scope.SCOPES": dict.fromkeys(
+        ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/training/test_scope.py"
     ),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
     "tasks.deployment.forms.FORMS": dict.fromkeys(

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from tasks import stage as stages_module
-from tasks.adaptation import loop
 from tasks.artifacts import read_json, sha256_folder, write_json
 from tasks.errors import GateError, InputError
 from tasks.modalities import MODALITIES, part
 from tasks.params import Params, leaves, load
 from tasks.runtime import Runtime
 from tasks.strict import Strict
+from tasks.training import loop
 from tests.projects import LIMITS, REPO, pin, run_stage, stages, write_project, write_text_model
 
 

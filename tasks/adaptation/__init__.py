@@ -1,1 +1,1 @@
-"""How the chosen model learns: scope x objective, one loop, and the control from scratch."""
+"""The chosen model adapted, and its control from scratch, by what tasks/training holds."""

@@ -5,22 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tasks import calibration, features, metrics
 from tasks import network as networks
-from tasks.adaptation import solve
-from tasks.adaptation.balance import validation_loss
-from tasks.adaptation.edge import Workbench, open_workbench
-from tasks.adaptation.search import search_and_train
+from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import write_json, write_text
 from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
+from tasks.training import solve
+from tasks.training.balance import validation_loss
+from tasks.training.search import search_and_train
+from tasks.training.workbench import Workbench
 from tasks.weights import snapshot_files
 
 OUT = "data/adaptation"
@@ -72,7 +72,7 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     settings = bench.stage.params.adaptation.training
     job = bench.job(settings)
     objective = bench.objective(settings, job.train)
-    make = _with_solved_head(bench, network)
+    make = bench.from_solved_head(network)
     rows = bench.data.of("validation")
     start = networks.logits(make(), bench.encoder, rows.encoded)
     start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), job.weights)
@@ -87,22 +87,6 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     learns = "head" if kept is not found.network else "head and backbone"
     record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
     return kept, validation, record, history
-
-
-def _with_solved_head(bench: Workbench, network: Network) -> Callable[[], Network]:
-    """A maker of networks whose head was solved on the training rows."""
-    data = bench.data.of("train")
-    values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
-    params = bench.stage.params
-    head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, bench.balanced).head
-    make = bench.maker(bench.backbones.load)
-
-    def made() -> Network:
-        fresh = make()
-        solve.put(fresh, head)
-        return fresh
-
-    return made
 
 
 def _save(stage: Stage, bench: Workbench, network: Network) -> None:

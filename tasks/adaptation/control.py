@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tasks import network as networks
-from tasks.adaptation.edge import Workbench, open_workbench
-from tasks.adaptation.loop import train
-from tasks.adaptation.search import Trained, search_and_train
+from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import write_json
 from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.stage import Stage, run
+from tasks.training.loop import train
+from tasks.training.search import Trained, search_and_train
+from tasks.training.workbench import Workbench
 
 OUT = "data/adaptation/control"
 

@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.adaptation.loop import Job, train
-from tasks.adaptation.objective.supervised import Supervised
 from tasks.boundary import Store, aside
 from tasks.modalities.contract import Arrays
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
-from tests.tasks.adaptation.test_loop import SETTINGS, ToyEncoder, job, rows, same
-from tests.tasks.adaptation.test_loop import one_thread as one_thread
-from tests.tasks.adaptation.test_scope import Stack, lora, scope, stack
+from tasks.training.loop import Job, train
+from tasks.training.objective.supervised import Supervised
+from tests.tasks.training.test_loop import SETTINGS, ToyEncoder, job, rows, same
+from tests.tasks.training.test_loop import one_thread as one_thread
+from tests.tasks.training.test_scope import Stack, lora, scope, stack
 from tests.text_models import FAMILIES, write_models
 
 TOP = scope("top")

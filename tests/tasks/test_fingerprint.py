@@ -55,18 +55,18 @@ def changed(before: dict[str, str]) -> set[str]:
 
 def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     before = hashes()
-    edit(house, "tasks/adaptation/loop.py", "STEP_SEEDS = ", "\n\n# another comment\nSTEP_SEEDS = ")
-    edit(house, "tasks/adaptation/loop.py", '"""The one training loop.', '"""Another sentence.')
-    edit(house, "tasks/adaptation/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
-    edit(house, "tasks/adaptation/loop.py", '"""What one epoch did; losses in nats per row."""', '"""One epoch."""')
+    edit(house, "tasks/training/loop.py", "STEP_SEEDS = ", "\n\n# another comment\nSTEP_SEEDS = ")
+    edit(house, "tasks/training/loop.py", '"""The one training loop.', '"""Another sentence.')
+    edit(house, "tasks/training/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
+    edit(house, "tasks/training/loop.py", '"""What one epoch did; losses in nats per row."""', '"""One epoch."""')
     assert changed(before) == set()
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "stages"),
     [
-        ("tasks/adaptation/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
-        ("tasks/adaptation/scope/full.py", ": 1.0", ": 0.5", {"adaptation"}),
+        ("tasks/training/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
+        ("tasks/training/scope/full.py", ": 1.0", ": 0.5", {"adaptation"}),
         ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", set(STAGES)),
         ("tasks/deployment/forms.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
         ("deploy/batching.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment_server"}),
@@ -102,14 +102,14 @@ def test_rows_of_registries_are_reached() -> None:
         "tasks.modalities.text.backbone",
         "tasks.problems.classification.learn",
         "tasks.problems.classification.answer",
-        "tasks.adaptation.scope.frozen",
-        "tasks.adaptation.scope.full",
+        "tasks.training.scope.frozen",
+        "tasks.training.scope.full",
     } <= own
 
 
 def test_stage_named_by_a_file_and_not_a_package() -> None:
     own, _ = fingerprint.closure("tasks.adaptation.control")
-    assert "tasks.adaptation.control" in own and "tasks.adaptation.loop" in own
+    assert "tasks.adaptation.control" in own and "tasks.training.loop" in own
     assert "tasks.adaptation.__main__" not in own
 
 

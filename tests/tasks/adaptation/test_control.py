@@ -11,8 +11,8 @@ import yaml
 
 from tasks import predictions, prepared
 from tasks.adaptation import control
-from tasks.adaptation.loop import Progress, train
 from tasks.artifacts import read_json
+from tasks.training.loop import Progress, train
 from tests.projects import run_stage, write_project
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tasks.adaptation.scope import SCOPES
 from tasks.artifacts import read_json
 from tasks.network import load
+from tasks.training.scope import SCOPES
 from tests.projects import run_stage, write_project
 
 

@@ -11,10 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.adaptation import loop
-from tasks.adaptation.augmentation import Augmentation
-from tasks.adaptation.loop import Progress, train
-from tasks.adaptation.objective.supervised import Supervised
 from tasks.errors import InputError
 from tasks.modalities import MODALITIES, part
 from tasks.modalities.contract import Arrays
@@ -22,9 +18,13 @@ from tasks.network import Network
 from tasks.params import Params
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
+from tasks.training import loop
+from tasks.training.augmentation import Augmentation
+from tasks.training.loop import Progress, train
+from tasks.training.objective.supervised import Supervised
 from tests.factories import params
-from tests.tasks.adaptation.test_loop import FULL, ToyEncoder, job, network, same
-from tests.tasks.adaptation.test_loop import one_thread as one_thread
+from tests.tasks.training.test_loop import FULL, ToyEncoder, job, network, same
+from tests.tasks.training.test_loop import one_thread as one_thread
 
 
 class Toy:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from tasks.adaptation.scope import Scope
 from tasks.modalities.contract import Backbone
 from tasks.network import Network
+from tasks.training.scope import Scope
 
 
 class Learning:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks.adaptation.balance import resampled
 from tasks.prepared import Prepared
+from tasks.training.balance import resampled
 
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
 WINDOW_BATCHES = 8

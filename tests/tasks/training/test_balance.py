@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from tasks import metrics
-from tasks.adaptation import loop
-from tasks.adaptation.balance import resampled, validation_loss
-from tasks.adaptation.loop import Progress, train
-from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.solve import solve
 from tasks.network import Network
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
-from tests.tasks.adaptation.test_loop import FULL, job, network, same
-from tests.tasks.adaptation.test_loop import one_thread as one_thread
+from tasks.training import loop
+from tasks.training.balance import resampled, validation_loss
+from tasks.training.loop import Progress, train
+from tasks.training.objective.supervised import Supervised
+from tasks.training.solve import solve
+from tests.tasks.training.test_loop import FULL, job, network, same
+from tests.tasks.training.test_loop import one_thread as one_thread
 
 CLASSES = np.repeat([0, 1, 3], [7, 3, 1])  # label 2 has no row
 

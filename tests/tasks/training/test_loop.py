@@ -13,17 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.adaptation import loop
-from tasks.adaptation import scope as scopes
-from tasks.adaptation.loop import Job, Progress, schedule, train
-from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.search import Trained, search_and_train
 from tasks.errors import InputError
 from tasks.modalities.contract import Arrays
 from tasks.network import Network, logits
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
+from tasks.training import loop
+from tasks.training import scope as scopes
+from tasks.training.loop import Job, Progress, schedule, train
+from tasks.training.objective.supervised import Supervised
+from tasks.training.search import Trained, search_and_train
 from tests.factories import params
 
 SETTINGS = Training(

@@ -10,12 +10,12 @@ from typing import Any, cast
 from tasks import sections
 
 SCOPES: dict[str, str] = {
-    "frozen": "tasks.adaptation.scope.frozen",
-    "bias": "tasks.adaptation.scope.bias",
-    "top": "tasks.adaptation.scope.top",
-    "gradual": "tasks.adaptation.scope.gradual",
-    "lora": "tasks.adaptation.scope.lora",
-    "full": "tasks.adaptation.scope.full",
+    "frozen": "tasks.training.scope.frozen",
+    "bias": "tasks.training.scope.bias",
+    "top": "tasks.training.scope.top",
+    "gradual": "tasks.training.scope.gradual",
+    "lora": "tasks.training.scope.lora",
+    "full": "tasks.training.scope.full",
 }
 
 

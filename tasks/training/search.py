@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tasks.adaptation.loop import Job, train
-from tasks.adaptation.objective import Objective
-from tasks.adaptation.resuming import Progress
-from tasks.adaptation.scope import Scope
 from tasks.errors import InputError
 from tasks.network import Network
+from tasks.training.loop import Job, train
+from tasks.training.objective import Objective
+from tasks.training.resuming import Progress
+from tasks.training.scope import Scope
 
 
 def best_rate(

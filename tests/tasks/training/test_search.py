@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.adaptation import search as rates
-from tasks.adaptation.loop import Job, Progress
 from tasks.artifacts import canonical_json
-from tests.tasks.adaptation.test_loop import one_thread as one_thread
-from tests.tasks.adaptation.test_loop import search
+from tasks.training import search as rates
+from tasks.training.loop import Job, Progress
+from tests.tasks.training.test_loop import one_thread as one_thread
+from tests.tasks.training.test_loop import search
 
 
 def test_a_rate_that_diverged_is_recorded_as_none(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.adaptation.edge import Workbench, computes_in_bfloat16
 from tasks.modalities.text import augment
 from tasks.prepared import Prepared
 from tasks.stage import Stage
+from tasks.training.workbench import Workbench, computes_in_bfloat16
 from tests.factories import params
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.adaptation.scope import Scope
 from tasks.sections import Scope as Settings
+from tasks.training.scope import Scope
 
 
 def scope(settings: Settings, depth: int) -> Scope:

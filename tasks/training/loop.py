@@ -18,19 +18,19 @@ import torch
 
 from tasks import device, metrics
 from tasks import network as networks
-from tasks.adaptation import resuming
-from tasks.adaptation.augmentation import Augmentation
-from tasks.adaptation.balance import validation_loss
-from tasks.adaptation.learning import Learning
-from tasks.adaptation.objective import Objective
-from tasks.adaptation.resuming import Epoch, Progress
-from tasks.adaptation.scope import Scope
 from tasks.boundary import Place, Store, aside
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
+from tasks.training import resuming
+from tasks.training.augmentation import Augmentation
+from tasks.training.balance import validation_loss
+from tasks.training.learning import Learning
+from tasks.training.objective import Objective
+from tasks.training.resuming import Epoch, Progress
+from tasks.training.scope import Scope
 
 STEP_SEEDS = 1_000_003
 # After a short epoch the state is not written: that took a sixth of its time, and a killed run loses little by it.

@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 from transformers.pytorch_utils import Conv1D  # the linear map of GPT-2, transposed
 
-from tasks.adaptation.scope import Scope
 from tasks.errors import InputError
 from tasks.sections import Scope as Settings
+from tasks.training.scope import Scope
 
 # Adapters begin at nothing and want about ten times the rate of full fine-tuning (Schulman et al. 2025, LoRA Without
 # Regret).

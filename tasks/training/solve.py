@@ -8,12 +8,12 @@ import numpy as np
 import torch
 
 from tasks import metrics
-from tasks.adaptation.balance import validation_loss
 from tasks.network import Network
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.problems.classification.answer import probabilities
+from tasks.training.balance import validation_loss
 
 
 @dataclass(frozen=True)

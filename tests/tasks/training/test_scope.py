@@ -14,20 +14,20 @@ import torch
 from torch import nn
 
 from tasks import sections
-from tasks.adaptation import loop
-from tasks.adaptation import scope as scopes
-from tasks.adaptation.learning import Learning, levels
-from tasks.adaptation.loop import Progress, train
-from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.scope import SCOPES, Scope
 from tasks.boundary import Store
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.problems.classification import learn
+from tasks.training import loop
+from tasks.training import scope as scopes
+from tasks.training.learning import Learning, levels
+from tasks.training.loop import Progress, train
+from tasks.training.objective.supervised import Supervised
+from tasks.training.scope import SCOPES, Scope
 from tests.factories import params
-from tests.tasks.adaptation.test_loop import job, same
-from tests.tasks.adaptation.test_loop import one_thread as one_thread
+from tests.tasks.training.test_loop import job, same
+from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.text_models import FAMILIES, write_models
 
 DEPTH = 3
