@@ -166,7 +166,7 @@ def _is_schema(entry: object) -> bool:
     shape = entry.get("shape")
     if not isinstance(shape, list) or not all(size is None or (type(size) is int and size > 0) for size in shape):
         return False
-    return math.prod(size for size in shape if size) <= MAX_NUMBERS_A_ROW
+    return bool(math.prod(size for size in shape if size) <= MAX_NUMBERS_A_ROW)
 
 
 def _stays_inside(name: str) -> bool:

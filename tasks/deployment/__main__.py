@@ -82,7 +82,8 @@ def _graphs(
     stage.say("Exporting to ONNX.")
     folder, settings = stage.staging / "graphs", stage.params.deployment
     folder.mkdir(parents=True)
-    graphs, left_out = {forms.FLOAT32: folder / f"{forms.FLOAT32}.onnx"}, {}
+    graphs = {forms.FLOAT32: folder / f"{forms.FLOAT32}.onnx"}
+    left_out: dict[str, str] = {}
     export.export(network, encoder, export.sample(rows.of("test").encoded), graphs[forms.FLOAT32], settings.opset)
     learned = rows.of("train").encoded[: settings.calibration_rows]
     batches = [encoder.collate(learned[i : i + BATCH_ROWS]) for i in range(0, len(learned), BATCH_ROWS)]

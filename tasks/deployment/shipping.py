@@ -57,8 +57,8 @@ def choose(
     if fastest != FLOAT32:
         inside = f"inside the budget of {100 * settings.max_loss:.2f}"
         out.insert(0, f"the fastest here, {_bound(records[fastest], metric)}, {inside}")
-    name = "onnx (float32)" if fastest == FLOAT32 else fastest
-    return fastest, f"{name} ships: {'; '.join(out) or 'deployment.forms names no other'}."
+    told = "onnx (float32)" if fastest == FLOAT32 else fastest
+    return fastest, f"{told} ships: {'; '.join(out) or 'deployment.forms names no other'}."
 
 
 def _bound(record: dict[str, Any], metric: str) -> str:
