@@ -19,11 +19,13 @@ if TYPE_CHECKING:
 
 # Without these, start-up waits on telemetry that goes nowhere.
 QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+# On a machine that has much else to do, 20 seconds, which Prefect waits, are too few for its server to start.
+PATIENT = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"}
 
 
-def without_telemetry() -> None:
-    """To be called before Prefect is imported."""
-    for name, value in QUIET.items():
+def configure() -> None:
+    """No telemetry, and time to start; to be called before Prefect is imported."""
+    for name, value in (QUIET | PATIENT).items():
         os.environ.setdefault(name, value)
 
 
@@ -47,7 +49,7 @@ def start(url: str | None = None) -> None:
     Raises:
         InputError: the server that was named does not answer.
     """
-    without_telemetry()
+    configure()
     without_empty_tracebacks()
     # Without a handler a process dies of SIGTERM at once, and nobody ends the embedded server.
     signal.signal(signal.SIGTERM, _interrupt)

@@ -19,7 +19,7 @@ def monitor(root: Path, as_json: Json = False) -> None:
     """Judge the answers that came since the last look; exit code 1 for drift."""
     from flows import embedded
 
-    embedded.without_telemetry()
+    embedded.configure()
     from deploy import watch
     from flows.monitor import look
     from flows.scheduling import server_of

@@ -63,3 +63,13 @@ def test_a_task_that_returns_a_failed_state_is_logged_without_an_empty_traceback
     for given, kept in (((None, None, None), None), (error, error)):
         record = logger.makeRecord("x", logging.ERROR, "x", 1, "Task run failed", (), given)
         assert logger.filter(record) and record.exc_info == kept
+
+
+def test_the_embedded_server_gets_time_to_start_on_a_busy_machine() -> None:
+    code = (
+        "from flows.embedded import configure; configure(); from prefect.settings import get_current_settings; "
+        "print(get_current_settings().server.ephemeral.startup_timeout_seconds)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["120"], done.stderr
