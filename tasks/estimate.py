@@ -66,7 +66,7 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
     share = STEP / FORWARD
     refit = 0 if full else learned * scratch.epochs
-    return {
+    passes = {
         "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),
         "preparation": 0,
         "preparation_baselines": learned + test,
@@ -77,6 +77,8 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
         "deployment_server": 2 * test,
         "deployment_gate": 0,
     }
+    unlearned = {name: float(test) if name == "adaptation" else 0.0 for name in passes if name != "deployment"}
+    return passes if clean.labelled else passes | unlearned
 
 
 def _epochs(training: Training) -> int:

@@ -26,16 +26,18 @@ class Network(nn.Module):
     Args:
         backbone: gives pooled features (N, F).
         head: (N, F) -> (N, K).
+        cosine: whether the head sees features of length 1, so that its rows are compared with them by angle alone.
     """
 
-    def __init__(self, backbone: Backbone, head: nn.Module) -> None:
+    def __init__(self, backbone: Backbone, head: nn.Module, cosine: bool = False) -> None:
         super().__init__()
-        self.backbone, self.head = backbone, head
+        self.backbone, self.head, self.cosine = backbone, head, cosine
 
     def forward(self, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits (N, K) and pooled features (N, F)."""
         features = self.backbone.pooled(inputs)
-        return self.head(features), features
+        seen = nn.functional.normalize(features) if self.cosine else features
+        return self.head(seen), features
 
 
 def save(network: Network, folder: Path, record: dict[str, Any]) -> None:
@@ -49,7 +51,8 @@ def save(network: Network, folder: Path, record: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     network.backbone.save(folder)
     save_file({name: value.contiguous() for name, value in network.head.state_dict().items()}, folder / HEAD)
-    write_json(folder / RECORD, record | {"depth": network.backbone.depth})
+    kind = {"cosine": True} if network.cosine else {}
+    write_json(folder / RECORD, record | kind | {"depth": network.backbone.depth})
 
 
 def load(folder: Path) -> Network:
@@ -58,7 +61,7 @@ def load(folder: Path) -> Network:
     backbone = modalities.part(record["modality"], "backbone").load(folder, record["depth"], record["pool"])
     head = problems.part(record["problem"], "learn").make_head(backbone.width, len(record["labels"]))
     head.load_state_dict(load_file(folder / HEAD))
-    return Network(backbone, head).eval()
+    return Network(backbone, head, cosine=record.get("cosine", False)).eval()
 
 
 def batches(encoded: Sequence[Arrays], rows: int) -> list[list[int]]:

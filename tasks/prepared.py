@@ -29,7 +29,7 @@ class Prepared:
         ids: content hash of each row.
         splits: split of each row.
         inputs: example of each row, or its path from the project's folder.
-        classes: (N,) class numbers, places in `labels`.
+        classes: (N,) class numbers, places in `labels`; -1 where no row has a label.
         encoded: one dict of unpadded arrays per row.
         labels: K labels, sorted.
     """
@@ -43,6 +43,11 @@ class Prepared:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have labels; either all of them have, or none."""
+        return bool((self.classes >= 0).all())
 
     def of(self, *splits: Split) -> Prepared:
         """Rows of these splits, in order."""
@@ -67,7 +72,7 @@ def save(folder: Path, rows: Sequence[Row], encoded: Iterable[Arrays], labels: S
             "id": pa.array([row.id for row in part]),
             "split": pa.array([row.split for row in part]),
             "input": pa.array([row.input for row in part]),
-            "label": pa.array([place[row.label] for row in part], type=pa.int32()),
+            "label": pa.array([None if row.label is None else place[row.label] for row in part], type=pa.int32()),
             "file": pa.array([row.file for row in part]),
             "number": pa.array([row.number for row in part], type=pa.int64()),
         }
@@ -85,7 +90,7 @@ def load(root: Path) -> Prepared:
         ids=rows.column("id").to_pylist(),
         splits=rows.column("split").to_pylist(),
         inputs=rows.column("input").to_pylist(),
-        classes=rows.column("label").to_numpy().astype(np.int64),
+        classes=rows.column("label").fill_null(-1).to_numpy().astype(np.int64),
         encoded=encoded_rows.read(rows),
         labels=read_json(root / FOLDER / LABELS),
     )

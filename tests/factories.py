@@ -49,7 +49,7 @@ def texts_in(split: Split, test_share: float = 0.25, validation_share: float = 0
             yield text
 
 
-def row(text: str, label: str, split: Split, number: int = 1, file: str = "rows.csv") -> Row:
+def row(text: str, label: str | None, split: Split, number: int = 1, file: str = "rows.csv") -> Row:
     """One usable row."""
     return Row(identity(text), file, number, text, label, split, len(text))
 
@@ -74,7 +74,7 @@ def clean(rows: list[Row], quarantined: list[Quarantined] | None = None, left_ou
         files=files,
         reasons={len(rows) + i: fault.reason for i, fault in enumerate(lost)},
     )
-    labels = sorted({row.label for row in rows})
+    labels = sorted({row.label for row in rows if row.label is not None})
     return Clean(Rows(columns, columns.used()), Quarantine(columns), labels, left_out, dict.fromkeys(SPLITS, 0))
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tasks import calibration, features, metrics
+from tasks import calibration, features, metrics, zero_shot
 from tasks import network as networks
+from tasks.adaptation import by_words
 from tasks.adaptation.edge import open_workbench
-from tasks.artifacts import write_json, write_text
+from tasks.artifacts import read_json, write_json, write_text
 from tasks.network import Network
 from tasks.predictions import Predictions
+from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
 from tasks.training import solve
@@ -27,19 +29,14 @@ OUT = "data/adaptation"
 
 
 def main(stage: Stage) -> None:
-    """Adapt by the scope."""
+    """Adapt by the scope, or, where no row has a label, by the labels' words."""
     bench = open_workbench(stage)
-    make = bench.maker(bench.backbones.load)
     stage.say(f"Adapting with scope {bench.kind}, depth {bench.depth}, pool {bench.pool}.")
-    adapt = _solve if bench.solved else _train
-    network, validation, record, history = adapt(bench, make())
+    network, validation, record, history = _adapted(bench)
     rows = bench.data.of("validation")
-    judged = metrics.judge(rows.classes, probabilities(validation))
-    write_json(
-        stage.out(f"{OUT}/metrics.json"),
-        {name: round(function(judged), 6) for name, function in metrics.METRICS.items()},
-    )
-    record["temperature"] = calibration.temperature(validation, rows.classes)
+    scores = None if validation is None else _scores(rows, validation)
+    write_json(stage.out(f"{OUT}/metrics.json"), scores or dict.fromkeys(metrics.METRICS))
+    record["temperature"] = 1.0 if validation is None else calibration.temperature(validation, rows.classes)
     write_json(stage.out(f"{OUT}/adaptation.json"), record | {"scope": bench.kind})
     write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
     _save(stage, bench, network)
@@ -47,10 +44,31 @@ def main(stage: Stage) -> None:
     logits = networks.logits(network, bench.encoder, test.encoded)
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
     bench.forget_resume_state()
-    stage.say(f"Validation accuracy {metrics.accuracy(judged):.1%}.")
+    stage.say(f"Validation accuracy {scores['accuracy']:.1%}." if scores else zero_shot.UNLABELLED)
 
 
-Outcome = tuple[Network, np.ndarray, dict[str, Any], list[dict[str, Any]]]
+def _scores(rows: Prepared, logits: np.ndarray) -> dict[str, float]:
+    judged = metrics.judge(rows.classes, probabilities(logits))
+    return {name: round(function(judged), 6) for name, function in metrics.METRICS.items()}
+
+
+# The network, its logits of the validation rows, None where these have no labels, a record, and the history.
+Outcome = tuple[Network, np.ndarray | None, dict[str, Any], list[dict[str, Any]]]
+
+
+def _adapted(bench: Workbench) -> Outcome:
+    make = bench.maker(bench.backbones.load)
+    if bench.kind == zero_shot.SCOPE:
+        return _name(bench, make())
+    adapt = _solve if bench.solved else _train
+    return adapt(bench, make())
+
+
+def _name(bench: Workbench, network: Network) -> Outcome:
+    words = read_json(bench.stage.root / "data/selection/choice.json")["scopes"][bench.kind]["words"]
+    by_words.put(network, bench.encoder, [words[label] for label in bench.data.labels])
+    history = [{"step": 0, "validation_loss": None, "setting": "words of the labels"}]
+    return network, None, {"learns": "nothing", "words": words, "reason": zero_shot.UNLABELLED}, history
 
 
 def _solve(bench: Workbench, network: Network) -> Outcome:

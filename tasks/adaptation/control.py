@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tasks import network as networks
+from tasks import zero_shot
 from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import write_json
 from tasks.network import Network
@@ -24,6 +25,9 @@ OUT = "data/adaptation/control"
 def main(stage: Stage) -> None:
     """Train the control and write its predictions of the test rows."""
     bench = open_workbench(stage)
+    if not bench.data.labelled:
+        write_json(stage.out(f"{OUT}/control.json"), {"why_not": zero_shot.UNLABELLED})
+        return
     settings = stage.params.receipt.scratch
     job = bench.job(settings, least_epochs=stage.params.adaptation.training.epochs)
     found = search_and_train(

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from tasks import modalities, prepared
+from tasks import modalities, prepared, zero_shot
 from tasks.artifacts import read_json
 from tasks.errors import InputError
 from tasks.prepared import FOLDER, MODEL
 from tasks.stage import Stage
 from tasks.training.workbench import Workbench
+
+# Scopes in which no training row is seen anew: what they learn from, and what else there is than no augmentation.
+WITHOUT_STEPS = {
+    "frozen": ("from features that are computed once", "adaptation.scope.kind to full, or "),
+    zero_shot.SCOPE: ("nothing", ""),
+}
 
 
 def open_workbench(stage: Stage) -> Workbench:
@@ -15,11 +21,19 @@ def open_workbench(stage: Stage) -> Workbench:
     choice = read_json(stage.root / "data/selection/choice.json")
     wanted = stage.params.adaptation.scope.kind
     kind = choice["scope"] if wanted == "auto" else wanted
-    chosen = choice["scopes"].get(kind, choice["scopes"]["full"])  # where blocks learn, depth and pool of full serve
-    if kind == "frozen" and stage.params.augments:
+    chosen = choice["scopes"].get(kind) or choice["scopes"].get(
+        "full"
+    )  # where blocks learn, depth and pool of full serve
+    if chosen is None:
         raise InputError(
-            "Selection chose the scope frozen, which learns from features that are computed once, so that "
-            "adaptation.augmentation has no effect: set adaptation.scope.kind to full, or all of augmentation to 0."
+            f"adaptation.scope.kind is {kind}, but no row has a label to learn from: set it to auto, by which the "
+            "labels' words answer."
+        )
+    if kind in WITHOUT_STEPS and stage.params.augments:
+        why, way_out = WITHOUT_STEPS[kind]
+        raise InputError(
+            f"Selection chose the scope {kind}, which learns {why}, so that adaptation.augmentation has no effect: "
+            f"set {way_out}all of augmentation to 0."
         )
     modality = stage.params.project.modality
     folder = stage.root / FOLDER / MODEL

@@ -46,9 +46,10 @@ def main(stage: Stage) -> None:
             left_out[name] = f"it cannot be run ({type(error).__name__})"
             del graphs[name]
     drawn = metrics.Resamples(len(test), params.receipt.resamples, params.project.seed)
+    classes = test.classes if test.labelled else None
 
     def scored(artefact: Artefact) -> dict[str, Any]:
-        return chain.score(artefact, artefacts["checkpoint"], test.classes, params.receipt.metric, drawn)
+        return chain.score(artefact, artefacts["checkpoint"], classes, params.receipt.metric, drawn)
 
     records = {name: scored(artefact) for name, artefact in artefacts.items()}
     inside = shipping.inside_budget(records, [name for name in graphs if name != forms.FLOAT32], params.deployment)
@@ -57,7 +58,7 @@ def main(stage: Stage) -> None:
     name, reason = shipping.choose(records, milliseconds, left_out, params.deployment, params.receipt.metric)
     stage.say(reason)
     description = _description(stage, test.labels, name)
-    calibrated = _calibration(artefacts[name].logits, test.classes, description["temperature"])
+    calibrated = _calibration(artefacts[name].logits, classes, description["temperature"])
     reference = _reference(stage, pooled[name], artefacts[name].logits / description["temperature"])
     folder = stage.out("data/deployment/bundle")
     card = _card(stage, reason, calibrated)
@@ -107,8 +108,10 @@ def _answered(stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prep
     return Artefact(logits, graph.stat().st_size), pooled
 
 
-def _calibration(logits: np.ndarray, classes: np.ndarray, temperature: float) -> dict[str, Any]:
-    """What the temperature is worth on the test rows."""
+def _calibration(logits: np.ndarray, classes: np.ndarray | None, temperature: float) -> dict[str, Any] | None:
+    """What the temperature is worth on the test rows; None where these have no labels."""
+    if classes is None:
+        return None
     found: dict[str, Any] = {"temperature": temperature}
     for when, by in (("before", 1.0), ("after", temperature)):
         judged = metrics.judge(classes, probabilities(logits / by))
@@ -134,15 +137,17 @@ def _reference(stage: Stage, pooled: np.ndarray, logits: np.ndarray) -> drift.Re
     return found
 
 
-def _card(stage: Stage, reason: str, calibrated: dict[str, Any]) -> str:
+def _card(stage: Stage, reason: str, calibrated: dict[str, Any] | None) -> str:
     checkpoint = read_json(stage.root / CHECKPOINT / "graft.json")
+    adaptation = read_json(stage.root / "data/adaptation/adaptation.json")
     return bundle.card(
         {
             "project": stage.params.project.name,
             "choice": read_json(stage.root / "data/selection/choice.json"),
             "receipt": read_json(stage.root / "data/adaptation/receipt.json"),
             "data": read_json(stage.root / "data/preparation/card.json"),
-            "scope": read_json(stage.root / "data/adaptation/adaptation.json")["scope"],
+            "scope": adaptation["scope"],
+            "words": adaptation.get("words"),
             "depth": checkpoint["depth"],
             "pool": checkpoint["pool"],
             "reason": reason,

@@ -55,28 +55,46 @@ def _schemas(graph: Path) -> dict[str, Any]:
     return {"inputs": schema(session.get_inputs()), "outputs": schema(session.get_outputs())}
 
 
+NOT_JUDGED = "Never judged: nobody knows how often it is right, on rows like these or on others."
+
+
 def card(record: dict[str, Any]) -> str:
     """Model card (Mitchell et al. 2019) from records.
 
     Args:
-        record: project, choice, receipt, data, scope, depth, pool, reason, calibration.
+        record: project, choice, receipt, data, scope, depth, pool, reason; calibration, None if nothing was measured;
+            and words, label -> what answers for it, if nothing was learned.
     """
     receipt, data = record["receipt"], record["data"]
-    scores = receipt["scores"]["adapted"]
     lines = [f"# {record['project']}", "", receipt["sentence"], "", "## Model", ""]
     lines += [f"- Base: {record['choice']['source']}, revision {record['choice']['revision']}"]
     lines += [f"- Licence of the base: {data['licence'] or 'none named'}"]
     lines += [f"- Scope {record['scope']}, depth {record['depth']}, pool {record['pool']}", f"- {record['reason']}"]
-    lines += ["", "## Test scores (95 % interval)", ""]
-    lines += [f"- {name}: {e['value']:.4f} ({e['low']:.4f} to {e['high']:.4f})" for name, e in scores.items()]
-    lines += ["", calibration.in_words(record["calibration"])]
+    lines += ["", "## Test scores (95 % interval)", "", *_scores(receipt["scores"]["adapted"])]
+    if record["calibration"]:
+        lines += ["", calibration.in_words(record["calibration"])]
     lines += ["", "## Data", "", f"- Rows: {', '.join(f'{n} {split}' for split, n in data['rows'].items())}"]
     lines += [f"- Quarantined: {sum(data['quarantined'].values())}", f"- Source: {_sources(data)}"]
-    lines += ["", "## Labels", "", "| label | F1 on test |", "|---|---|"]
-    for label, f1 in receipt["f1_per_label"].items():
-        lines.append(f"| {label} | {'no test rows' if f1 is None else f'{f1:.3f}'} |")
-    lines += ["", "## Limits", "", "- Judged on rows like its training data only; watch drift before trusting others."]
+    lines += ["", "## Labels", "", *_labels(record)]
+    limits = "Judged on rows like its training data only; watch drift before trusting others."
+    lines += ["", "## Limits", "", f"- {limits if receipt['scores']['adapted'] else NOT_JUDGED}"]
     return "\n".join(lines) + "\n"
+
+
+def _scores(scores: dict[str, Any] | None) -> list[str]:
+    if scores is None:
+        return ["None: no row has a label."]
+    return [f"- {name}: {e['value']:.4f} ({e['low']:.4f} to {e['high']:.4f})" for name, e in scores.items()]
+
+
+def _labels(record: dict[str, Any]) -> list[str]:
+    """With their scores or, where nothing was measured, with the words that stand for them."""
+    if words := record["words"]:
+        return ["| label | answered by these words |", "|---|---|", *(f"| {k} | {v} |" for k, v in words.items())]
+    lines = ["| label | F1 on test |", "|---|---|"]
+    for label, f1 in record["receipt"]["f1_per_label"].items():
+        lines.append(f"| {label} | {'no test rows' if f1 is None else f'{f1:.3f}'} |")
+    return lines
 
 
 def _sources(data: dict[str, Any]) -> str:

@@ -30,22 +30,24 @@ class Artefact:
 
 
 def score(
-    artefact: Artefact, checkpoint: Artefact, classes: np.ndarray, metric: str, drawn: Resamples
+    artefact: Artefact, checkpoint: Artefact, classes: np.ndarray | None, metric: str, drawn: Resamples
 ) -> dict[str, Any]:
     """Record of one artefact, compared with the checkpoint on the same rows.
 
     Args:
         artefact: any form of the model.
         checkpoint: the form that was trained.
-        classes: (N,) class numbers.
+        classes: (N,) class numbers; None where no row has a label, and score and loss are None too.
         metric: a row of `metrics.METRICS`.
         drawn: B draws of N rows.
     """
-    reference = metrics.judge(classes, probabilities(checkpoint.logits))
-    judged = metrics.judge(classes, probabilities(artefact.logits))
-    return {
-        metric: round(metrics.METRICS[metric](judged), 6),
-        "loss": metrics.paired_difference(metric, reference, judged, drawn).record(),
+    measured: dict[str, Any] = {metric: None, "loss": None}
+    if classes is not None:
+        reference = metrics.judge(classes, probabilities(checkpoint.logits))
+        judged = metrics.judge(classes, probabilities(artefact.logits))
+        loss = metrics.paired_difference(metric, reference, judged, drawn)
+        measured = {metric: round(metrics.METRICS[metric](judged), 6), "loss": loss.record()}
+    return measured | {
         "max_logit_difference": float(f"{np.abs(artefact.logits - checkpoint.logits).max():.3g}"),
         "changed_answers": int((artefact.logits.argmax(axis=1) != checkpoint.logits.argmax(axis=1)).sum()),
         "bytes": artefact.bytes,

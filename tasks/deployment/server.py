@@ -47,8 +47,9 @@ def main(stage: Stage) -> None:
     checkpoint = predictions.load(stage.root / "data/adaptation/predictions.arrow", test.ids).logits
     drawn = metrics.Resamples(len(test), params.receipt.resamples, params.project.seed)
     shares = _shares(answered, test.labels)
+    classes = test.classes if test.labelled else None
     record = chain.score(
-        Artefact(np.log(shares), None), Artefact(checkpoint, None), test.classes, params.receipt.metric, drawn
+        Artefact(np.log(shares), None), Artefact(checkpoint, None), classes, params.receipt.metric, drawn
     )
     record["max_logit_difference"] = None  # the server answers with probabilities
     record["max_probability_difference"] = difference = _difference(answered, alone)

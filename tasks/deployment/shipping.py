@@ -13,14 +13,14 @@ FASTER = 1.1
 
 
 def inside_budget(records: dict[str, Any], forms: Iterable[str], settings: Deployment) -> list[str]:
-    """Forms whose loss has the upper bound of its 95 % interval inside the budget.
+    """Forms whose loss has the upper bound of its 95 % interval inside the budget; none where no loss was measured.
 
     Args:
         records: name -> what `chain.score` made of it.
         forms: that compete with float32.
         settings: the budget.
     """
-    return [name for name in forms if records[name]["loss"]["high"] <= settings.max_loss]
+    return [name for name in forms if (loss := records[name]["loss"]) and loss["high"] <= settings.max_loss]
 
 
 def choose(
@@ -47,7 +47,10 @@ def choose(
     for name in forms:
         if name == fastest:
             continue
-        if name not in milliseconds:
+        if records[name]["loss"] is None:
+            changed = records[name]["changed_answers"]
+            out.append(f"{name} is out, without labelled rows its loss cannot be measured ({changed} answers change)")
+        elif name not in milliseconds:
             budget = f"over the budget of {100 * settings.max_loss:.2f}"
             out.append(f"{name} is out, {_bound(records[name], metric)}, {budget}")
         elif fastest == FLOAT32:

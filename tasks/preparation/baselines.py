@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from tasks import device, features, modalities, prepared, problems
+from tasks import device, features, modalities, prepared, problems, zero_shot
 from tasks.artifacts import read_json, write_json, write_text
 from tasks.metrics import SMALLEST, accuracy, judge, macro_f1
 from tasks.modalities.contract import Backbone, Encoder
 from tasks.predictions import Predictions
-from tasks.preparation import quality, zero_shot
+from tasks.preparation import quality
 from tasks.prepared import FOLDER, MODEL, Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
 
+BASELINES = ("majority", "classical", "frozen_probe", "zero_shot")
 PROBE_INVERSE_REGULARISATION = 0.1
 
 
@@ -43,6 +44,9 @@ def main(stage: Stage) -> None:
     """
     project = stage.params.project
     data = prepared.load(stage.root)
+    if not data.labelled:
+        _nothing(stage, data)
+        return
     balanced = stage.params.adaptation.balance != "none"
     learn = problems.part(project.problem, "learn")
     plain = modalities.part(project.modality, "classical")
@@ -67,7 +71,7 @@ def main(stage: Stage) -> None:
 
     metrics: dict[str, dict[str, float]] = {}
     validation, test = data.of("validation"), data.of("test")
-    for name in ("majority", "classical", "frozen_probe", *(["zero_shot"] if nearest else [])):
+    for name in BASELINES if nearest else BASELINES[:-1]:
         judged = judge(validation.classes, probabilities(answers(name, data.of("train"), validation)))
         metrics[name] = {
             "accuracy": round(accuracy(judged), 4),
@@ -78,6 +82,18 @@ def main(stage: Stage) -> None:
         stage.say(f"Baseline {name}: accuracy {metrics[name]['accuracy']:.1%} on validation.")
     write_json(stage.out("data/preparation/metrics.json"), metrics)
     _review(stage, data, probe_features, learn, plain)
+
+
+def _nothing(stage: Stage, data: Prepared) -> None:
+    """No label: nothing to learn from, and zero-shot is the model itself."""
+    words = zero_shot.label_words(data.labels, stage.params.data.label_descriptions)
+    record = {"words": words, "why_not": zero_shot.UNLABELLED}
+    write_json(stage.out("data/preparation/baselines/zero_shot.json"), record)
+    write_json(stage.out("data/preparation/metrics.json"), dict.fromkeys(BASELINES))
+    write_json(stage.out("data/preparation/quality.json"), None)
+    write_text(stage.out("data/preparation/quality.md"), f"# Data quality\n\n{zero_shot.UNLABELLED}\n")
+    write_text(stage.out("data/preparation/label_review.csv"), quality.review_csv(data, [], []))
+    stage.say(zero_shot.UNLABELLED)
 
 
 def _review(stage: Stage, data: Prepared, values: np.ndarray, learn: ModuleType, plain: ModuleType) -> None:
@@ -99,8 +115,8 @@ def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:
 
 
 def _nearest(stage: Stage, words: list[str]) -> Callable[[Prepared], np.ndarray]:
-    """Zero-shot scores (N, K) by the whole model and its mean pool, as sentence encoders are trained."""
-    backbone, encoder = _model(stage, None, "mean")
+    """Zero-shot scores (N, K) by the whole model."""
+    backbone, encoder = _model(stage, None, zero_shot.POOL)
     labels = features.at_own_depth(backbone, encoder, encoder.encode(words))
     return lambda rows: zero_shot.logits(features.at_own_depth(backbone, encoder, rows.encoded), labels)
 

@@ -18,10 +18,11 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
         source: data.path and data.test -> sha256 of the file that each names.
     """
     per_split = {split: clean.of(split).per_label() for split in SPLITS}
+    per_label = {label: {split: per_split[split][label] for split in SPLITS} for label in clean.labels}
     return {
         "source": source,
         "rows": {split: len(clean.of(split)) for split in SPLITS},
-        "rows_per_label": {label: {split: per_split[split][label] for split in SPLITS} for label in clean.labels},
+        "rows_per_label": per_label if clean.labelled else None,
         "left_out_by_where": clean.left_out,
         "quarantined": dict(sorted(Counter(kind(fault.reason) for fault in clean.quarantined).items())),
         "crossing_splits": clean.rows.in_two_splits(),
@@ -38,6 +39,8 @@ def markdown(card: dict[str, Any]) -> str:
     near = ", ".join(f"{count} in {split}" for split, count in card["near_duplicates_within"].items())
     lines += [f"Near duplicates of another row of their own split, which stay: {near}.", "", "## Quarantined", ""]
     lines += [f"- {count}: {reason}" for reason, count in card["quarantined"].items()] or ["Nothing."]
+    if card["rows_per_label"] is None:
+        return "\n".join([*lines, "", "No row has a label."]) + "\n"
     lines += ["", "## Rows per label", "", "| label | train | validation | test |", "|---|---|---|---|"]
     for label, counts in card["rows_per_label"].items():
         lines.append(f"| {label} | {counts['train']} | {counts['validation']} | {counts['test']} |")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tasks import metrics, predictions, prepared
 from tasks.artifacts import canonical_json, read_json, sha256_text, write_json
+from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
-from tasks.receipt.compare import compare
+from tasks.receipt.compare import compare, unlabelled
 from tasks.stage import Stage, one_writer, run
 
 ANSWERS = {
@@ -21,20 +22,27 @@ ANSWERS = {
 def main(stage: Stage) -> None:
     """Compare all models on the test split, and count this look at it."""
     test = prepared.load(stage.root).of("test")
-    why_not = read_json(stage.root / "data/preparation/baselines/zero_shot.json")["why_not"]
-    judged = {
-        name: metrics.judge(test.classes, probabilities(predictions.load(stage.root / path, test.ids).logits))
-        for name, path in ANSWERS.items()
-        if name != "zero_shot" or why_not is None
-    }
     settings = stage.params.receipt
-    drawn = metrics.Resamples(len(test), settings.resamples, stage.params.project.seed)
-    record = compare(judged, settings.metric, test.labels, drawn)
+    why_not = read_json(stage.root / "data/preparation/baselines/zero_shot.json")["why_not"]
+    if test.labelled:
+        drawn = metrics.Resamples(len(test), settings.resamples, stage.params.project.seed)
+        record = compare(_judged(stage, test, why_not is None), settings.metric, test.labels, drawn)
+    else:
+        record = unlabelled(settings.metric, test.labels, [*ANSWERS], len(test))
     record["why_no_zero_shot"] = why_not
     record["test_hash"] = sha256_text("\n".join(sorted(test.ids)))
     write_json(stage.out("data/adaptation/receipt.json"), record)
-    count_look(stage, record["test_hash"], sha256_text(canonical_json(record)))
+    if test.labelled:
+        count_look(stage, record["test_hash"], sha256_text(canonical_json(record)))
     stage.say(record["sentence"])
+
+
+def _judged(stage: Stage, test: Prepared, zero_shot: bool) -> dict[str, metrics.Judged]:
+    return {
+        name: metrics.judge(test.classes, probabilities(predictions.load(stage.root / path, test.ids).logits))
+        for name, path in ANSWERS.items()
+        if name != "zero_shot" or zero_shot
+    }
 
 
 def count_look(stage: Stage, test_hash: str, receipt_hash: str) -> None:

@@ -19,13 +19,16 @@ def table(record: dict[str, Any]) -> list[str]:
     for name, one in record["artefacts"].items():
         size = "" if one["bytes"] is None else f"{one['bytes'] / 1e6:.1f}"
         changed = f"{one['changed_answers']} ({one['changed_answers'] / rows:.1%})"
-        lines.append(f"{name:<24}{one[metric]:>10.4f}{_loss(one['loss']):>22}{_largest(one):>20}{changed:>14}{size:>8}")
+        score = "-" if one[metric] is None else f"{one[metric]:.4f}"
+        lines.append(f"{name:<24}{score:>10}{_loss(one['loss']):>22}{_largest(one):>20}{changed:>14}{size:>8}")
     lines.append(NOTE.format(metric=metric, rows=rows))
     lines += _speed(((record["lineage"]["runs"]["deployment"] or {}).get("deployment") or {}).get("forms") or {})
     return lines
 
 
-def _loss(estimate: dict[str, float]) -> str:
+def _loss(estimate: dict[str, float] | None) -> str:
+    if estimate is None:
+        return "-"
     value, low, high = (100 * estimate[name] for name in ("value", "low", "high"))
     return f"{value:.2f} [{low:.2f} {high:.2f}]"
 

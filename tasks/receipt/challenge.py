@@ -48,7 +48,12 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     rows = [row for row in load(root, params).of("test") if row.id in known_rows or row.source == "feedback"]
     if not rows:
         raise InputError("No test row is left that the champion was judged on: `graft promote` decides by hand.")
-    labels = [row.label for row in rows]
+    labels = [row.label for row in rows if row.label is not None]
+    if not labels:
+        raise InputError(
+            "No row has a label, so nothing says which model is better: hand labelled rows in with `graft feedback`, "
+            "or decide by hand with `graft promote`."
+        )
     known = sorted({*labels, *(label for model in models for label in model.manifest.labels)})
     first, second = (
         judged(

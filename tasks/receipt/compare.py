@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +62,28 @@ def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: Re
         "f1_per_label": {
             label: None if f1 is None else round(f1, 6) for label, f1 in zip(labels, per_label, strict=True)
         },
+    }
+
+
+def unlabelled(metric: str, labels: list[str], models: Sequence[str], rows: int) -> dict[str, Any]:
+    """The receipt where no row has a label, in the form of `compare`: undecided, and every score null.
+
+    Args:
+        metric: the score that a verdict would be about.
+        labels: K labels.
+        models: their names.
+        rows: test rows.
+    """
+    return {
+        "verdict": "undecided",
+        "sentence": f"{WORDS['undecided']}: no labelled rows, so nothing was measured. The model answers with that of "
+        f"{len(labels)} labels whose words it finds nearest, and nobody knows how often it is right.",
+        "metric": metric,
+        "best_control": None,
+        "test_rows": rows,
+        "scores": dict.fromkeys(models),
+        "differences": {},
+        "f1_per_label": dict.fromkeys(labels),
     }
 
 

@@ -10,6 +10,7 @@ from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
 from tasks.receipt import artefacts
 
+NEXT = "Labelled rows measure it and teach a better one: hand them in with `graft feedback`, then `graft retrain`."
 MODELS = ("adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot")
 
 
@@ -45,7 +46,7 @@ def collect(root: Path) -> dict[str, Any]:
         "calibration": chain.get("calibration"),
         "selection": selection,
         "ranking": ranking,
-        "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]["accuracy"]),
+        "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]),
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
         "quality": _read(root, "data/preparation/quality.json"),
@@ -54,13 +55,15 @@ def collect(root: Path) -> dict[str, Any]:
 
 
 def _prediction(
-    selection: dict[str, Any], ranking: list[dict[str, Any]], realised: dict[str, float]
+    selection: dict[str, Any], ranking: list[dict[str, Any]], probe: dict[str, dict[str, float]] | None
 ) -> dict[str, Any] | None:
     """What selection foresaw of the frozen features that it picked, beside what they reached on the test rows."""
+    if probe is None:
+        return None
     frozen = selection["scopes"]["frozen"]
     wanted = (selection.get("source"), frozen.get("depth"), frozen.get("pool"))
     picked = [one for one in ranking if (one["source"], one.get("depth"), one.get("pool")) == wanted]
-    return {"predicted": picked[0]["accuracy"], "realised": realised} if picked else None
+    return {"predicted": picked[0]["accuracy"], "realised": probe["accuracy"]} if picked else None
 
 
 def _lineage(root: Path, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -84,22 +87,18 @@ def _read(root: Path, path: str) -> Any:
 
 def text(record: dict[str, Any]) -> str:
     """The report for a terminal or a log."""
-    lines = [record["sentence"], "", f"{'model':<14}{'accuracy':>24}{'macro F1':>24}{'log loss':>24}"]
-    for name, scores in record["scores"].items():
-        if scores:
-            cells = [_cell(scores[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
-            lines.append(f"{name:<14}" + "".join(f"{cell:>24}" for cell in cells))
-    if record["why_no_zero_shot"]:
-        lines.append(f"No zero-shot score: {record['why_no_zero_shot']}")
+    measured = record["scores"]["adapted"] is not None
+    lines = [record["sentence"], *(_scores(record) if measured else [])]
     if record["artefacts"]:
         lines += ["", *artefacts.table(record), "", record["shipped_reason"]]
-        lines += [calibration.in_words(record["calibration"])]
+        if record["calibration"]:
+            lines.append(calibration.in_words(record["calibration"]))
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
     lines += ["", f"Model: {selection['model_reason']}", _scope(scope, selection)]
     if "strategy" in selection:  # an older Graft's choice has none
         lines.append(selection["strategy"]["sentence"])
-    lines += [f"Depth and pool: {selection['scopes'].get(scope, selection['scopes']['full'])['reason']}"]
+    lines += [f"Depth and pool: {(selection['scopes'].get(scope) or selection['scopes']['full'])['reason']}"]
     lines += [
         f"Alone, {', '.join(one['picked_by'])} would have picked {one['source']}, depth {one['depth']}, "
         f"pool {one['pool']}."
@@ -112,12 +111,25 @@ def text(record: dict[str, Any]) -> str:
         f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."
     ]
     lines += _quality(record["quality"])
+    if not measured:
+        return "\n".join([*lines, NEXT])
     missing = [label for label, f1 in record["f1_per_label"].items() if f1 is None]
     if missing:
         lines.append(f"No test rows, so no score: {', '.join(missing)}.")
     looks = record["lineage"]["looks_at_this_test"]
     lines.append(f"Receipts read off this test set so far: {looks}. Each one more makes it a little less of a test.")
     return "\n".join(lines)
+
+
+def _scores(record: dict[str, Any]) -> list[str]:
+    lines = ["", f"{'model':<14}{'accuracy':>24}{'macro F1':>24}{'log loss':>24}"]
+    for name, scores in record["scores"].items():
+        if scores:
+            cells = [_cell(scores[metric]) for metric in ("accuracy", "macro_f1", "log_loss")]
+            lines.append(f"{name:<14}" + "".join(f"{cell:>24}" for cell in cells))
+    if record["why_no_zero_shot"]:
+        lines.append(f"No zero-shot score: {record['why_no_zero_shot']}")
+    return lines
 
 
 def _foreseen(prediction: dict[str, Any] | None) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from tasks import modalities
 from tasks.errors import InputError
 from tasks.params import Data, Params
-from tasks.rows import duplicates
+from tasks.rows import duplicates, unlabelled
 from tasks.rows.columns import Clean, Columns, Quarantine, Rows
 from tasks.rows.gathered import Gathered
 from tasks.rows.quarantine import refuse_too_many
-from tasks.rows.read import batches, own
-from tasks.rows.row import SOURCES, Quarantined, Row, kind
+from tasks.rows.read import RawRows, batches, own
+from tasks.rows.row import SOURCES, Quarantined, Row, Source, kind
 from tasks.rows.split import SPLITS, TEST, Split
 
 __all__ = ["Clean", "Quarantined", "Row", "Rows", "load"]
@@ -27,12 +28,23 @@ def load(root: Path, params: Params) -> Clean:
     Raises:
         InputError: what `batches` refuses, fewer than two labels left, more than `data.max_labels`, a split without
             rows, more than `data.max_quarantined_share` quarantined, or, if `data.leaks` says so, a row that is in two
-            splits.
+            splits; where no row has a label, also what `unlabelled.refuse_unusable` refuses.
     """
-    data, gathered = params.data, _read_all(root, params)
-    _refuse_unknown_descriptions(gathered, data)
+    data = params.data
+    described = _only_described(root, params)
+    gathered = _read_all(root, params, not described)
     own_test = gathered.own_test()
     columns = gathered.columns(own_test)
+    waits = unlabelled.waits(columns, data)
+    if described:
+        unlabelled.refuse_unusable(root, params)
+    elif not columns.names:
+        raise InputError(
+            f"{Path(data.path).name}: no row has a label in column {data.label_column!r}: correct data.label_column, "
+            "or describe the labels in data.label_descriptions, by whose words rows are answered then."
+        )
+    elif not waits:
+        _refuse_unknown_descriptions(columns, data)
     crossing = duplicates.exact(columns, own_test) + duplicates.groups(columns)
     near: dict[Split, int] = dict.fromkeys(SPLITS, 0)
     if gathered.likeness:
@@ -40,27 +52,49 @@ def load(root: Path, params: Params) -> Clean:
         crossing += leaving
     if data.leaks == "refuse" and crossing:
         _refuse(columns, crossing)
-    _leave_rare_labels(columns, data.min_rows_per_label)
+    if not described:
+        _leave_rare_labels(columns, data.min_rows_per_label)
     rows, quarantine = Rows(columns, columns.used()), Quarantine(columns)
-    labels = sorted(rows.per_label())
-    refuse_too_many(quarantine, len(rows), data.max_quarantined_share, Path(data.path).name, root)
+    labels = sorted(data.label_descriptions if described else rows.per_label())
+    if waits:
+        unlabelled.refuse_missing(labels, data)
+    else:
+        refuse_too_many(quarantine, len(rows), data.max_quarantined_share, Path(data.path).name, root)
     _refuse_unusable(rows, labels, quarantine, data)
     return Clean(rows, quarantine, labels, gathered.left_out, near)
 
 
-def _read_all(root: Path, params: Params) -> Gathered:
-    """Rows of each source that is named; `where` selects among those of the user alone."""
+def _only_described(root: Path, params: Params) -> bool:
+    """Whether the labels are described and no row has one; what cannot be read is told by who reads it in full."""
+    if not params.data.label_descriptions:
+        return False
+    try:
+        every = (raw for source in _sources(params.data) for raw in _batches(root, params, source))
+        return not any(label for raw in every for label in raw.labels)
+    except InputError:
+        return False
+
+
+def _sources(data: Data) -> list[Source]:
+    return [source for source in SOURCES if getattr(data, source) is not None]
+
+
+def _batches(root: Path, params: Params, source: Source) -> Iterator[RawRows]:
+    """Rows of one source; `where` selects among those of the user alone."""
     data = params.data
     reading = {"path": data, "test": data.model_copy(update={"split_column": None}), "feedback": own(data)}
-    gathered = Gathered(root, params)
+    path = root / getattr(data, source)
+    _refuse_other_kind(path, params)
+    yield from batches(path, reading[source], checked=source == "feedback")
+
+
+def _read_all(root: Path, params: Params, labelled: bool) -> Gathered:
+    """Rows of each source that is named."""
+    gathered = Gathered(root, params, labelled)
     faults: list[str] = []
-    for source in SOURCES:
-        path = getattr(data, source)
-        if path is None:
-            continue
+    for source in _sources(params.data):
         try:
-            _refuse_other_kind(root / path, params)
-            for raw in batches(root / path, reading[source], checked=source == "feedback"):
+            for raw in _batches(root, params, source):
                 gathered.add(source, raw)
         except InputError as error:
             faults += error.sentences
@@ -69,8 +103,8 @@ def _read_all(root: Path, params: Params) -> Gathered:
     return gathered
 
 
-def _refuse_unknown_descriptions(gathered: Gathered, data: Data) -> None:
-    unknown = sorted(set(data.label_descriptions).difference(gathered.names))
+def _refuse_unknown_descriptions(columns: Columns, data: Data) -> None:
+    unknown = sorted(set(data.label_descriptions).difference(columns.names))
     if unknown:
         raise InputError(
             f"data.label_descriptions describes {', '.join(map(repr, unknown))}, which no row has as its label: write "

@@ -182,7 +182,8 @@ class Rows(Sequence[Row]):
             ):
                 assert cell is not None
                 file = known.files[source]
-                yield Row(id_, file, number, cell, known.names[label], SPLITS[split], size, SOURCES[source])
+                name = known.names[label] if label >= 0 else None
+                yield Row(id_, file, number, cell, name, SPLITS[split], size, SOURCES[source])
 
     def inputs(self) -> Iterator[str]:
         """Example or path of each row, a batch of them in memory at a time."""
@@ -225,7 +226,8 @@ class Rows(Sequence[Row]):
 
     def per_label(self) -> Counter[str]:
         """Label -> count of rows."""
-        counts = np.bincount(self._columns.labels[self._places], minlength=len(self._columns.names))
+        labels = self._columns.labels[self._places]
+        counts = np.bincount(labels[labels >= 0], minlength=len(self._columns.names))
         return Counter({name: int(count) for name, count in zip(self._columns.names, counts, strict=True) if count})
 
 
@@ -236,7 +238,8 @@ class Clean:
     Attributes:
         rows: usable rows in the order of their source, training file first.
         quarantined: all others that `data.where` kept, by file and number.
-        labels: the label set, sorted; a label's place in it is its class number.
+        labels: the label set, sorted; a label's place in it is its class number. Where no row has a label, those that
+            `data.label_descriptions` describes.
         left_out: rows that `data.where` did not keep.
         near: split -> rows that have a near duplicate in the same split.
     """
@@ -250,3 +253,8 @@ class Clean:
     def of(self, *splits: Split) -> Rows:
         """Rows of these splits, in order."""
         return self.rows.of(*splits)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether the rows have labels; either all of them have, or none."""
+        return bool(self.rows.per_label())

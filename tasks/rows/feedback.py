@@ -135,7 +135,7 @@ def merge(home: Path, root: Path, params: Params) -> int:
 
 def _ids_of_source(root: Path, params: Params) -> set[str]:
     data = params.data.model_copy(update={"feedback": None})
-    return {row.id for row in load(root, params.model_copy(update={"data": data})).rows}
+    return {row.id for row in load(root, params.model_copy(update={"data": data})).rows if row.label is not None}
 
 
 def _source(params: Params) -> ModuleType:

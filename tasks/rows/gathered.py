@@ -32,9 +32,11 @@ class Gathered:
     Args:
         root: the project's folder.
         params: of the project.
+        labelled: whether a row needs a label.
     """
 
-    def __init__(self, root: Path, params: Params) -> None:
+    def __init__(self, root: Path, params: Params, labelled: bool = True) -> None:
+        self._labelled = labelled
         self._root, self._settings, self._data = root, params.examples, params.data
         self._modality = modalities.part(params.project.modality, "source")
         threshold = params.data.near_duplicate_similarity
@@ -54,7 +56,7 @@ class Gathered:
         seen = [next(found) if cell else None for cell in cells]
         splits, misplaced = _said(source, raw, self._data)
         faults = [one.fault if one else "empty example" for one in seen]
-        unlabelled = [None if label else "empty label" for label in raw.labels]
+        unlabelled = [None if label or not self._labelled else "empty label" for label in raw.labels]
         reasons = _first(faults, unlabelled, misplaced, raw.faults)
         self._reasons |= {place: reason for place, reason in enumerate(reasons, start=self._count) if reason}
         made = {

@@ -71,10 +71,16 @@ def read(path: Path, data: Data, checked: bool = False) -> RawRows:
 
 
 def columns(data: Data) -> list[str]:
-    """Columns that a source must have."""
+    """Columns that are read of a source; it must have them, but for those of `dispensable`."""
     placing = (data.group_column, data.split_column, data.time_column)
     named = (data.input_column, data.label_column, *placing, *sorted(data.where), *data.rules)
     return [*dict.fromkeys(name for name in named if name)]
+
+
+def dispensable(data: Data) -> set[str]:
+    """Of `columns` those that a source may lack: where the labels are described, its rows may have none yet."""
+    label = data.label_column
+    return {label} if data.label_descriptions and label not in data.where and label not in data.rules else set()
 
 
 def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
@@ -105,7 +111,7 @@ def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
         yield RawRows(
             numbers=pa.array(range(seen + 1, seen + table.num_rows + 1)).filter(keep).to_pylist(),
             inputs=inputs,
-            labels=[label_text(value) for value in _valid(chosen, data.label_column, path).to_pylist()],
+            labels=_labels(chosen, data.label_column, path),
             splits=_splits(chosen, listed.splits, keep, data.split_column),
             faults=inspection.reasons(chosen),
             left_out=table.num_rows - chosen.num_rows,
@@ -125,12 +131,20 @@ def _listed(path: Path, data: Data) -> Iterator[Listing]:
     numeric -= {data.input_column, data.label_column}
     text_columns = [name for name in wanted if name not in numeric]
     if not path.is_dir():
-        for table in stream(path, data.max_rows, wanted, text_columns):
+        needed = [name for name in wanted if name not in dispensable(data)]
+        for table in stream(path, data.max_rows, needed, text_columns):
             yield Listing(table, [None] * table.num_rows)
         return
     listed = read_folder(path, data.max_rows, text_columns)
     check_columns(path.name, listed.table, wanted, REMEDY)
     yield listed
+
+
+def _labels(chosen: pa.Table, name: str, path: Path) -> list[str | None]:
+    if name not in chosen.column_names:
+        return [None] * chosen.num_rows
+    check_columns(path.name, chosen, [name], REMEDY)  # that it stands there once
+    return [label_text(value) for value in _valid(chosen, name, path).to_pylist()]
 
 
 def _splits(chosen: pa.Table, listed: Sequence[Split | None], keep: pa.Array, column: str | None) -> list[Split | None]:

@@ -26,7 +26,7 @@ class Row:
         file: name of its source.
         number: its place there.
         input: the example, or its path from the project's folder.
-        label: as the source spells it.
+        label: as the source spells it; None where no row has one.
         split: where it belongs.
         size: of the example, in the modality's unit.
         source: leaf of `data` that names its source.
@@ -36,7 +36,7 @@ class Row:
     file: str
     number: int
     input: str
-    label: str
+    label: str | None
     split: Split
     size: int
     source: Source = "path"

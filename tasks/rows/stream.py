@@ -31,8 +31,8 @@ def stream(path: Path, max_rows: int, columns: Sequence[str], text_columns: Sequ
     Args:
         path: the file.
         max_rows: more are refused.
-        columns: that it must have. A CSV comes with all of its columns, as text; Parquet with these alone.
-        text_columns: those that stay text in JSONL too, as far as they are.
+        columns: that it must have. A CSV comes with all of its columns, as text; Parquet with these and `text_columns`.
+        text_columns: those that stay text in JSONL too, as far as they are; the file may lack what only they name.
 
     Raises:
         InputError: no such file, unknown ending, not UTF-8, broken or empty file, a missing column, a row over the
@@ -144,10 +144,10 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def _parquet(path: Path, columns: Sequence[str], _: Sequence[str]) -> Iterator[pa.Table]:
+def _parquet(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path, buffer_size=BLOCKS[0], pre_buffer=False) as file:
         check_columns(path.name, file.schema_arrow.empty_table(), columns, REMEDY)
-        for batch in file.iter_batches(BATCH_ROWS, columns=[*columns]):
+        for batch in file.iter_batches(BATCH_ROWS, columns=[*dict.fromkeys([*columns, *text_columns])]):
             yield pa.table(batch)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tasks import device, features, fingerprint, modalities
+from tasks import device, features, fingerprint, modalities, zero_shot
 from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table, write_json, write_text
+from tasks.modalities.contract import Arrays, Encoder
 from tasks.network import tensors
 from tasks.params import Candidate, Params
 from tasks.rows.clean import Clean, Rows, load
@@ -19,6 +21,7 @@ from tasks.rows.kind import refuse_other_problem
 from tasks.rows.read import columns
 from tasks.selection import (
     analysis,
+    by_words,
     choice,
     contents,
     cost,
@@ -40,31 +43,36 @@ def main(stage: Stage) -> None:
     refuse_other_problem(stage.root, params)
     clean = load(stage.root, params)
     rows = clean.of("train", "validation").sample(params.selection.max_rows, params.project.seed)
-    classes = np.array([clean.labels.index(row.label) for row in rows])
     scored: list[choice.Scored] = []
+    whole: list[by_words.Whole] = []
     out: list[limits.Out] = []
     encodings: dict[str, analysis.Encoding] = {}
     for candidate in params.selection.candidates:
-        stage.say(f"Scoring {candidate.source} on {len(rows)} training rows.")
+        stage.say(f"{'Scoring' if clean.labelled else 'Reading'} {candidate.source} on {len(rows)} training rows.")
         folder = resolve(candidate, stage.root)
         if reason := limits.by_licence(reading.licence(stage, candidate, folder), params.selection.limits):
             out.append(limits.Out(candidate.source, candidate.revision, 0, reason))
             continue
-        found, beyond, encodings[candidate.source] = _score(stage, candidate, folder, rows, classes, clean)
-        scored, out = scored + found, out + beyond
-    limits.refuse_nothing_left(len(scored), out)
+        looked = _look(stage, candidate, folder, rows)
+        encodings[candidate.source] = looked.seen
+        out += looked.beyond
+        if clean.labelled:
+            scored += _score(stage, looked, rows, clean.labels)
+        elif not looked.beyond:
+            whole.append(_whole(looked))
+    limits.refuse_nothing_left(len(scored) + len(whole), out)
     source = modalities.part(params.project.modality, "source")
     record = analysis.analyse(clean, source.UNIT, encodings) | _contents(stage, rows)
-    chosen = choice.choose(scored, strategy.pick(_evidence(params, clean, choice.ranked(scored)[0])))
+    chosen, ranking, told = _chosen(stage, clean, scored, whole)
     words = [
         *analysis.in_words(record),
         *contents.in_words(record),
         *(one.sentence for one in out),
         chosen["model_reason"],
         f"Scope {chosen['scope_reason']}",
-        chosen["strategy"]["sentence"],
+        chosen["scopes"][chosen["scope"]]["reason"],
+        *told,
     ]
-    words += [chosen["scopes"][chosen["scope"]]["reason"], choice.picks_in_words(scored)]
     if params.data.test is not None:
         own = clean.of("test").from_source("test")
         training, test = (side.sample(shift.ROWS, params.project.seed) for side in (rows, own))
@@ -72,7 +80,7 @@ def main(stage: Stage) -> None:
         record["shift"] = shift.measure(stage, chosen, training, test) if enough else None
         words.append(distance.in_words(record["shift"]) if enough else distance.TOO_FEW)
     write_json(stage.out("data/selection/analysis.json"), record)
-    write_json(stage.out("data/selection/ranking.json"), [*choice.ranking(scored), *map(asdict, out)])
+    write_json(stage.out("data/selection/ranking.json"), [*ranking, *map(asdict, out)])
     write_json(stage.out("data/selection/choice.json"), chosen)
     write_text(stage.out("data/selection/summary.md"), "# Selection\n\n" + "".join(f"- {word}\n" for word in words))
     for word in words:
@@ -102,9 +110,45 @@ def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:
     }
 
 
-def _score(
-    stage: Stage, candidate: Candidate, folder: Path, rows: Rows, classes: np.ndarray, clean: Clean
-) -> tuple[list[choice.Scored], list[limits.Out], analysis.Encoding]:
+def _chosen(
+    stage: Stage, clean: Clean, scored: list[choice.Scored], whole: list[by_words.Whole]
+) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
+    """The choice, the ranking, and what the choice rests on."""
+    if not clean.labelled:
+        words = zero_shot.label_words(clean.labels, stage.params.data.label_descriptions)
+        return by_words.choose(whole, words), by_words.ranking(whole), []
+    picked = strategy.pick(_evidence(stage.params, clean, choice.ranked(scored)[0]))
+    return choice.choose(scored, picked), choice.ranking(scored), [picked.sentence, choice.picks_in_words(scored)]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of a candidate before its features are.
+
+    Attributes:
+        candidate: source and revision.
+        folder: its files.
+        backbone: uncut.
+        encoder: made `encoded`.
+        encoded: one dict of unpadded arrays per training-side row.
+        costs: at depth 0, 1, ...
+        inside: how many of these depths the limits leave.
+        beyond: what they leave out.
+        seen: for the analysis.
+    """
+
+    candidate: Candidate
+    folder: Path
+    backbone: Any
+    encoder: Encoder
+    encoded: Sequence[Arrays]
+    costs: list[cost.Cost]
+    inside: int
+    beyond: list[limits.Out]
+    seen: analysis.Encoding
+
+
+def _look(stage: Stage, candidate: Candidate, folder: Path, rows: Rows) -> Looked:
     params = stage.params
     modality, settings = params.project.modality, params.selection
     source = modalities.part(modality, "source")
@@ -115,14 +159,10 @@ def _score(
     store = stage.staging / "encoded.arrow"
     encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
     encoded = encoded_rows.read(read_table(store))
-    picked = device.pick(params.resources.device)
-    unused = fingerprint.unused(modality, params.project.problem)
-    identity = features.identity(folder, params.resources.threads, picked.type, unused)
     typical = sorted(encoded, key=encoder.positions)[len(encoded) // 2]
     costs = cost.at_all_depths(backbone, backbone.blocks, tensors(encoder, [typical]))
     lengths = np.array([encoder.positions(row) for row in encoded])
     cut = encoder.truncated(source.read(row.input, stage.root) for row in rows)
-    seen = analysis.Encoding(encoder.unit, lengths, cut)
 
     def milliseconds(depth: int) -> float:
         found = reading.of_depth(stage, candidate, folder, depth, backbone.pools[0], encoder, encoded)
@@ -130,22 +170,45 @@ def _score(
 
     inside, reason = limits.by_cost(costs, milliseconds, settings.limits)
     beyond = [limits.Out(candidate.source, candidate.revision, inside, reason)] if reason else []
-    if not inside:
-        return [], beyond, seen
+    seen = analysis.Encoding(encoder.unit, lengths, cut)
+    return Looked(candidate, folder, backbone, encoder, encoded, costs, inside, beyond, seen)
+
+
+def _whole(looked: Looked) -> by_words.Whole:
+    one = looked.candidate
+    return by_words.Whole(one.source, one.revision, looked.backbone.depth, zero_shot.POOL, **vars(looked.costs[-1]))
+
+
+def _score(stage: Stage, looked: Looked, rows: Rows, labels: list[str]) -> list[choice.Scored]:
+    """Every depth and pool inside the limits."""
+    if not looked.inside:
+        return []
+    params, backbone, candidate = stage.params, looked.backbone, looked.candidate
+    modality, settings, seed = params.project.modality, params.selection, params.project.seed
+    classes = np.array([labels.index(row.label) for row in rows if row.label is not None])
+    picked = device.pick(params.resources.device)
+    unused = fingerprint.unused(modality, params.project.problem)
+    identity = features.identity(looked.folder, params.resources.threads, picked.type, unused)
     backbone.to(picked)
     found = features.pooled(
-        stage.state("features"), params.resources.cache_gb, identity, backbone, encoder, encoded, settings.pools
+        stage.state("features"),
+        params.resources.cache_gb,
+        identity,
+        backbone,
+        looked.encoder,
+        looked.encoded,
+        settings.pools,
     )
     typical_depth = modalities.part(modality, "backbone").TYPICAL_DEPTH
     scored = []
     for (depth, pool), values in sorted(found.items()):
-        if depth >= inside:
+        if depth >= looked.inside:
             continue
-        result = probe.score(values, classes, len(clean.labels), settings.folds, settings.repeats, params.project.seed)
-        measured = vars(result) | transferability.scores(values, classes, params.project.seed) | vars(costs[depth])
+        result = probe.score(values, classes, len(labels), settings.folds, settings.repeats, seed)
+        measured = vars(result) | transferability.scores(values, classes, seed) | vars(looked.costs[depth])
         measured["off_typical"] = probe.off_typical(depth / backbone.depth, typical_depth, len(rows))
         scored.append(choice.Scored(candidate.source, candidate.revision, depth, backbone.depth, pool, **measured))
-    return scored, beyond, seen
+    return scored
 
 
 if __name__ == "__main__":

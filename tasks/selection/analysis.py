@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,15 +36,14 @@ def analyse(clean: Clean, unit: str, encodings: dict[str, Encoding]) -> dict[str
         encodings: candidate -> what its encoder made of the training-side rows that were scored.
     """
     training = clean.of("train", "validation")
-    counts = training.per_label()
-    shares = np.array(sorted(counts.values())) / len(training)
+    counts = training.per_label() if clean.labelled else None
     return {
         "problem": "binary" if len(clean.labels) == 2 else "multi-class",
         "labels": len(clean.labels),
         "rows": {split: len(clean.of(split)) for split in SPLITS},
-        "rows_per_label": {label: counts[label] for label in clean.labels},
-        "labels_without_test_rows": sorted(set(clean.labels) - {*clean.of("test").per_label()}),
-        "balance": round(float(-(shares * np.log(shares)).sum() / np.log(len(clean.labels))), 4),
+        "rows_per_label": None if counts is None else {label: counts[label] for label in clean.labels},
+        "labels_without_test_rows": counts and sorted(set(clean.labels) - {*clean.of("test").per_label()}),
+        "balance": None if counts is None else _balance(counts, len(clean.labels)),
         "unit": unit,
         "size": _quantiles(training.sizes),
         "encoded": {
@@ -55,15 +55,17 @@ def analyse(clean: Clean, unit: str, encodings: dict[str, Encoding]) -> dict[str
     }
 
 
+def _balance(counts: Counter[str], labels: int) -> float:
+    """Entropy of the labels' shares, as a share of its maximum."""
+    shares = np.array(sorted(counts.values())) / counts.total()
+    return round(float(-(shares * np.log(shares)).sum() / np.log(labels)), 4)
+
+
 def in_words(record: dict[str, Any]) -> list[str]:
     """The analysis in sentences, most important first."""
-    rows, per_label = record["rows"], record["rows_per_label"]
-    rarest, commonest = min(per_label, key=per_label.__getitem__), max(per_label, key=per_label.__getitem__)
     sentences = [
-        f"A {record['problem']} problem with {record['labels']} labels: {rows['train']} rows to train on, "
-        f"{rows['validation']} to steer by, {rows['test']} to judge by.",
-        f"Rows per label go from {per_label[rarest]} ({rarest}) to {per_label[commonest]} ({commonest}); "
-        f"balance {record['balance']:.2f} of 1.",
+        f"A {record['problem']} problem with {record['labels']} labels: {_uses(record)}.",
+        _per_label(record),
         f"Half of the examples have at most {record['size']['median']} {record['unit']}, the largest "
         f"{record['size']['most']}.",
     ]
@@ -76,6 +78,24 @@ def in_words(record: dict[str, Any]) -> list[str]:
         missing = ", ".join(record["labels_without_test_rows"])
         sentences.append(f"No test rows for {missing}: nothing can be said about {_them(record)}.")
     return sentences
+
+
+def _uses(record: dict[str, Any]) -> str:
+    rows = record["rows"]
+    if record["rows_per_label"] is None:
+        return f"{sum(rows.values())} rows to answer"
+    return f"{rows['train']} rows to train on, {rows['validation']} to steer by, {rows['test']} to judge by"
+
+
+def _per_label(record: dict[str, Any]) -> str:
+    per_label = record["rows_per_label"]
+    if per_label is None:
+        return "No row has a label: the labels are those that data.label_descriptions describes."
+    rarest, commonest = min(per_label, key=per_label.__getitem__), max(per_label, key=per_label.__getitem__)
+    return (
+        f"Rows per label go from {per_label[rarest]} ({rarest}) to {per_label[commonest]} ({commonest}); "
+        f"balance {record['balance']:.2f} of 1."
+    )
 
 
 def _them(record: dict[str, Any]) -> str:

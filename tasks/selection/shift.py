@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tasks import device, features, modalities
+from tasks import device, features, modalities, zero_shot
 from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table
 from tasks.params import Candidate
@@ -23,15 +23,15 @@ def measure(stage: Stage, chosen: dict[str, Any], training: Sequence[Row], test:
 
     Args:
         stage: names modality, device and seed.
-        chosen: what `choice.choose` gave; its frozen depth and pool give the features.
+        chosen: what `choice.choose` gave, whose frozen depth and pool give the features, or `by_words.choose`.
         training: rows on the training side, a sample.
         test: rows of the test set, a sample.
     """
-    params, frozen = stage.params, chosen["scopes"]["frozen"]
+    params, picked = stage.params, chosen["scopes"].get("frozen") or chosen["scopes"][zero_shot.SCOPE]
     modality = params.project.modality
     folder = resolve(Candidate(source=chosen["source"], revision=chosen["revision"]), stage.root)
     encoder = modalities.part(modality, "encode").from_model(folder, params.examples)
-    backbone = modalities.part(modality, "backbone").load(folder, frozen["depth"], frozen["pool"])
+    backbone = modalities.part(modality, "backbone").load(folder, picked["depth"], picked["pool"])
     backbone.to(device.pick(params.resources.device))
     source = modalities.part(modality, "source")
     store = stage.staging / "shift.arrow"

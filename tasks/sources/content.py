@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows.read import columns, kept_by, label_text
+from tasks.rows.read import columns, dispensable, kept_by, label_text
 from tasks.rows.table import check_columns, unreadable
 from tasks.sources.batches import BATCH_ROWS, MAX_ROW_BYTES, refuse_long
 
@@ -42,7 +42,8 @@ def inspect(path: Path, max_rows: int, data: Data | None, name: str) -> int:
     rows, labels = 0, Labels(data, name) if data else None
     for batch in _batches(path, name):
         if rows == 0 and data:
-            check_columns(name, batch, columns(data), "correct source.query or the columns that data names")
+            needed = [column for column in columns(data) if column not in dispensable(data)]
+            check_columns(name, batch, needed, "correct source.query or the columns that data names")
         _refuse_long_rows(batch, rows, name)
         if data:
             _refuse_no_text(batch.column(data.input_column), data.input_column, name)
@@ -68,14 +69,16 @@ class Labels:
 
     def look(self, batch: pa.RecordBatch, before: int) -> None:
         """Raises InputError at the first NaN, or at one label too many."""
+        keep = kept_by(batch, self.data.where).to_pylist()
+        self.kept += sum(keep)
+        if self.data.label_column not in batch.schema.names:
+            return  # where it is dispensable
         column = batch.column(self.data.label_column)
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             raise InputError(
                 f"Column {self.data.label_column!r} of {self.name} holds {column.type}, which is no label: name "
                 "another with data.label_column."
             )
-        keep = kept_by(batch, self.data.where).to_pylist()
-        self.kept += sum(keep)
         for i, value in enumerate(column.to_pylist()):
             if not keep[i]:
                 continue
@@ -96,7 +99,7 @@ class Labels:
     def judge(self) -> None:
         if not self.kept:
             raise InputError(f"data.where keeps no row of {self.name}: change it.")
-        if len(self.seen) < FEWEST_LABELS:
+        if len(self.seen) < FEWEST_LABELS and (self.seen or not self.data.label_descriptions):
             raise InputError(
                 f"Column {self.data.label_column!r} of {self.name} has {len(self.seen)} labels, and two at least are "
                 "wanted: correct data.label_column or the source."

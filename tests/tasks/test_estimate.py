@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,10 @@ def test_disk_is_about_the_copies_of_the_model(tmp_path: Path) -> None:
 
 def test_the_machine_is_measured() -> None:
     assert 1e8 < estimate._operations_per_second(1) < 1e14
+
+
+def test_without_labels_nothing_is_learned() -> None:
+    unlabelled = clean([dataclasses.replace(one, label=None) for one in ROWS.rows])
+    found = estimate.row_passes(params(), dataclasses.replace(unlabelled, labels=["a", "b"]))
+    assert {name for name, passes in found.items() if passes} == {"adaptation", "deployment"}
+    assert (found["adaptation"], found["deployment"]) == (30, 120)

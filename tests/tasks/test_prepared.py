@@ -49,3 +49,10 @@ def test_every_row_is_told_with_its_place(tmp_path: Path) -> None:
     encoded = [{"input_ids": np.array([5], dtype=np.int32)}] * 2
     prepared.save(tmp_path / prepared.FOLDER, rows, encoded, LABELS)
     assert prepared.places(tmp_path) == [("rows.csv", 7), ("own.csv", 3)]
+
+
+def test_rows_without_labels_have_no_class(tmp_path: Path) -> None:
+    encoded = [{"input_ids": np.array([5], dtype=np.int32)}]
+    prepared.save(tmp_path / prepared.FOLDER, [row("one", None, "test")], encoded, LABELS)
+    assert prepared.load(tmp_path).classes.tolist() == [-1] and not prepared.load(tmp_path).labelled
+    assert saved(tmp_path).labelled

@@ -68,3 +68,10 @@ def test_a_served_answer_is_the_graphs_to_the_bit() -> None:
     assert served_breaks(LOGITS.copy(), LOGITS) == []
     (sentence,) = served_breaks(np.nextafter(LOGITS, 9), LOGITS)
     assert "its encoder is not the one that made them" in sentence
+
+
+def test_without_labels_answers_are_compared_and_nothing_is_scored() -> None:
+    found = score(off(3, 0.25), Artefact(LOGITS, 40), None, "accuracy", DRAWN)
+    assert found == {
+        "accuracy": None, "loss": None, "max_logit_difference": 0.25, "changed_answers": 1, "bytes": 10,
+    }  # fmt: skip

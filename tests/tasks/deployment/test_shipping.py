@@ -65,3 +65,10 @@ def test_without_forms_float32_ships_and_says_why() -> None:
         "onnx",
         "onnx (float32) ships: deployment.forms names no other.",
     )
+
+
+def test_without_labels_nothing_is_inside_the_budget_and_float32_ships() -> None:
+    found = {name: {"loss": None, "changed_answers": changed} for name, changed in (("onnx", 0), ("int8", 3))}
+    assert inside_budget(found, ["int8"], SETTINGS) == []
+    name, reason = choose(found, {"onnx": 9.0}, {}, SETTINGS, "accuracy")
+    assert name == "onnx" and "without labelled rows its loss cannot be measured (3 answers change)" in reason

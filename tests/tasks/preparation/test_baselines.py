@@ -13,10 +13,10 @@ from tasks.artifacts import read_json
 from tasks.metrics import SMALLEST
 from tasks.modalities.text import classical as text
 from tasks.preparation.baselines import classical, majority
-from tasks.preparation.zero_shot import SCALE
 from tasks.prepared import Prepared, load
 from tasks.problems.classification.answer import probabilities
 from tasks.problems.classification.learn import classical_estimator
+from tasks.zero_shot import SCALE
 from tests.projects import run_stage, write_project
 
 LABELS = ["a", "b", "unseen"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from tasks.preparation.card import markdown, record
@@ -56,3 +58,10 @@ def test_the_card_for_people(found: Clean) -> None:
 
 def test_a_card_without_quarantine_says_so(found: Clean) -> None:
     assert "Nothing." in markdown(record(clean([*found.rows]), {})).splitlines()
+
+
+def test_a_card_without_labels_counts_none(found: Clean) -> None:
+    unlabelled = clean([dataclasses.replace(one, label=None) for one in found.rows])
+    made = record(unlabelled, {})
+    assert made["rows_per_label"] is None and made["rows"] == {"train": 2, "validation": 1, "test": 1}
+    assert markdown(made).endswith("\nNo row has a label.\n")

@@ -157,3 +157,14 @@ def test_without_a_row_to_compare_on_it_is_refused(tmp_path: Path) -> None:
     settings = SETTINGS.model_copy(update={"data": SETTINGS.data.model_copy(update={"feedback": None})})
     with pytest.raises(InputError, match="No test row is left"):
         between(tmp_path, settings, champion, champion)
+
+
+def test_without_a_label_nothing_is_compared(tmp_path: Path) -> None:
+    rows = [row.id for row in rows_of(tmp_path)]
+    champion = tiny_bundle(tmp_path / "champion", judged=rows)
+    words = {"label_descriptions": {"good": "good", "bad": "bad"}, "label_column": "none", "feedback": None}
+    settings = SETTINGS.model_copy(update={"data": SETTINGS.data.model_copy(update=words)})
+    path = tmp_path / SETTINGS.data.path
+    path.write_text("text\n" + "".join(f"{line.split(',')[0]}\n" for line in path.read_text().splitlines()[1:]))
+    with pytest.raises(InputError, match="No row has a label, so nothing says which model is better"):
+        between(tmp_path, settings, champion, champion)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks import metrics
 from tasks.metrics import Estimate, Judged, judge
-from tasks.receipt.compare import compare, decide, passes, sentence
+from tasks.receipt.compare import CONTROLS, compare, decide, passes, sentence, unlabelled
 
 ROWS = 40
 CLASSES = np.arange(ROWS) % 2
@@ -94,3 +94,14 @@ def test_what_each_gate_lets_pass(verdict: str, better: bool, not_worse: bool) -
     assert passes(verdict, "better") is better  # type: ignore[arg-type]
     assert passes(verdict, "not_worse") is not_worse  # type: ignore[arg-type]
     assert passes(verdict, "off")  # type: ignore[arg-type]
+
+
+def test_without_labels_it_is_undecided_in_the_same_form_and_no_score_is_made_up() -> None:
+    found = unlabelled("accuracy", ["a", "b"], ["adapted", "majority"], 7)
+    models = dict.fromkeys(("adapted", *CONTROLS), metrics.judge(np.array([0, 1]), np.eye(2)))
+    assert set(found) == set(compare(models, "accuracy", ["a", "b"], metrics.Resamples(2, 100, 0)))
+    assert found["verdict"] == "undecided" and found["sentence"].startswith(
+        "Undecided: no labelled rows, so nothing was"
+    )
+    assert found["scores"] == {"adapted": None, "majority": None} and found["differences"] == {}
+    assert [passes("undecided", gate) for gate in ("off", "not_worse", "better")] == [True, True, False]

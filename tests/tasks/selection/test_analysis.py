@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -68,3 +69,14 @@ def test_nothing_is_said_about_what_is_not_there() -> None:
     rows = [*ROWS, row("y", "b", "test")]
     words = in_words(analyse(clean(rows), "pixels", encodings(None)))
     assert len(words) == 4 and words[3] == "path:m sees up to 8 tokens."
+
+
+def test_without_labels_nothing_is_said_of_how_they_are_spread() -> None:
+    found = clean([dataclasses.replace(one, label=None) for one in ROWS])
+    found = dataclasses.replace(found, labels=["a", "b", "c"])
+    record = analyse(found, "characters", encodings())
+    assert (record["labels"], record["rows_per_label"], record["balance"]) == (3, None, None)
+    assert in_words(record)[:2] == [
+        "A multi-class problem with 3 labels: 5 rows to answer.",
+        "No row has a label: the labels are those that data.label_descriptions describes.",
+    ]

@@ -157,3 +157,13 @@ def test_examples_that_are_text_of_another_kind(kind: pa.DataType, tmp_path: Pat
     table = pa.Table.from_pylist(rows())
     pq.write_table(table.set_column(0, "text", table["text"].cast(kind)), tmp_path / "rows.parquet")
     assert content.inspect(tmp_path / "rows.parquet", 1000, data(), "the source") == 20
+
+
+@ENDINGS
+def test_a_source_without_labels_is_taken_where_they_are_described(name: str, tmp_path: Path) -> None:
+    given = [{"text": f"text {i}", "channel": "email"} for i in range(20)]
+    words = {"a": "about apples", "b": "about birds"}
+    assert look(tmp_path / name, given, label_descriptions=words) == 20
+    assert "has no column 'label'" in refusal(tmp_path / name, given)
+    one = [row | {"label": "a"} for row in given]
+    assert "has 1 labels, and two at least" in refusal(tmp_path / name, one, label_descriptions=words)

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.modalities.image import source as image
 from tasks.modalities.text import source as text
-from tasks.preparation.zero_shot import SCALE, label_words, logits, why_not
+from tasks.zero_shot import SCALE, label_words, logits, why_not
 
 
 def test_a_description_goes_before_the_name_which_is_read_as_words() -> None:

@@ -7,8 +7,12 @@ from types import ModuleType
 
 import numpy as np
 
-# What sentence encoders are trained with: a cosine of 1 is worth so many nats.
+# What answers where no row has a label, in the place of a scope of adaptation.
+SCOPE = "zero_shot"
+# How sentence encoders are trained: this pool of all blocks, and a cosine of 1 that is worth so many nats.
+POOL = "mean"
 SCALE = 20.0
+UNLABELLED = "No row has a label, so nothing can be learned or measured."
 
 
 def label_words(labels: Sequence[str], descriptions: Mapping[str, str]) -> dict[str, str]:
@@ -38,8 +42,9 @@ def logits(examples: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Source: Yin et al. 2019, Benchmarking Zero-shot Text Classification; the scale is that of sentence-transformers.
     """
-    return np.asarray(SCALE * (_unit(examples) @ _unit(labels).T))
+    return np.asarray(SCALE * (unit(examples) @ unit(labels).T))
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Rows (N, F) of length 1; a row of zeros stays."""
     return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
