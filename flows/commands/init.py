@@ -31,6 +31,14 @@ def init(
         str | None, typer.Option("--text", "--input", metavar="COL", help="Column of the examples.")
     ] = None,
     label_column: Annotated[str | None, typer.Option("--label", metavar="COL", help="Column of the labels.")] = None,
+    describe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--describe",
+            metavar="LABEL[=WORDS]",
+            help="A label and what it means, its name if not said; repeatable. Where no row has a label, these answer.",
+        ),
+    ] = None,
     modality: Annotated[str | None, typer.Option("--modality", help="Kind of data.")] = None,
     model: Annotated[
         list[str] | None,
@@ -40,11 +48,12 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Begin a project with one's own data."""
-    from tasks.project.create import Wishes, create
+    from tasks.project.create import Wishes, create, described
     from tasks.project.guess import Given
 
     with _brought(data, query) as (path, snapshot):
-        wishes = Wishes(path, test, Given(input_column, label_column, modality), model or (), commit, snapshot)
+        given = Given(input_column, label_column, modality, described(describe or ()))
+        wishes = Wishes(path, test, given, model or (), commit, snapshot)
         made = create(directory, wishes, _ask if _terminal() else None, _silent if as_json else print)
     record = {
         "project": str(directory),

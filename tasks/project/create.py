@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from tasks import fingerprint, versions
+from tasks import fingerprint, versions, zero_shot
 from tasks.artifacts import new_folder, write_text
 from tasks.errors import InputError
 from tasks.modalities import part
@@ -111,6 +111,21 @@ def create(directory: Path, wishes: Wishes, ask: Ask | None, say: Say) -> Create
     return Created(told, values, made.files, ours or wishes.commit)
 
 
+def described(options: Sequence[str]) -> dict[str, str]:
+    """Label -> words of options like LABEL=WORDS, or LABEL for its name.
+
+    Raises:
+        InputError: no label, one that stands twice, or no words behind the sign.
+    """
+    found: dict[str, str] = {}
+    for option in options:
+        label, sign, words = (part.strip() for part in option.partition("="))
+        if not label or label in found or (sign and not words):
+            raise InputError(f"--describe {option!r}: give every label once, as LABEL or LABEL=WORDS.")
+        found |= zero_shot.label_words([label], {label: words} if words else {})
+    return found
+
+
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))
 
@@ -157,6 +172,7 @@ def _settled(
         "data.input_column": found.input_column,
         "data.label_column": found.label_column,
         "data.where": {},
+        **({"data.label_descriptions": dict(wishes.given.described)} if wishes.given.described else {}),
         "data.min_rows_per_label": _min_rows(found, limits["min_rows_per_label"], test is not None, tell),
     }
     sources = wishes.models or [_default_model(found.modality, ask, tell)]
@@ -167,7 +183,8 @@ def _refuse_other_test(data: Path, test: Path, found: Guess, max_rows: int) -> N
     if test.is_dir() != data.is_dir():
         raise InputError(f"Of {data.name} and {test.name} one is a folder: give --data and --test of one kind.")
     table = read_source(test, max_rows, None).table
-    check_columns(test.name, table, [found.input_column, found.label_column], "--test needs the columns of --data")
+    needed = [found.input_column, *([found.label_column] if found.label_rows else [])]
+    check_columns(test.name, table, needed, "--test needs the columns of --data")
 
 
 def _min_rows(found: Guess, minimum: int, has_test: bool, tell: Say) -> int:

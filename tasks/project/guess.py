@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
+from tasks import zero_shot
 from tasks.errors import InputError
 from tasks.modalities import MODALITIES, part
 from tasks.rows.folder import SPLIT_NAMES
 from tasks.rows.read import label_text, read_source
 from tasks.rows.table import COLUMN_NAME, NAMED_COLUMNS, check_columns
+from tasks.rows.unlabelled import column_with
 
 # A question and the answers to choose from -> one of them.
 Ask = Callable[[str, Sequence[str]], str]
@@ -28,11 +30,16 @@ DATE = re.compile(r"\d{4}-\d\d-\d\d")
 
 @dataclass(frozen=True)
 class Given:
-    """What the user said; None is to be guessed."""
+    """What the user said; None is to be guessed.
+
+    Attributes:
+        described: label -> its words, which answer where no row has a label.
+    """
 
     input_column: str | None = None
     label_column: str | None = None
     modality: str | None = None
+    described: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class Guess:
     """What the data are.
 
     Attributes:
+        label_column: may be missing where no row has a label.
         label_rows: rows of each label, ascending, without those that the source itself calls test rows.
         own_test: whether it calls some so.
         reasons: a sentence for each thing that the user did not say.
@@ -91,19 +99,21 @@ def guess(path: Path, given: Given, max_rows: int, max_labels: int, ask: Ask | N
     listed = read_source(path, max_rows, None)
     source = Source(path, listed.table, ask)
     for option, column in (("--text", given.input_column), ("--label", given.label_column)):
-        if column is not None:
+        if column is not None and not (option == "--label" and given.described):
             check_columns(path.name, source.table, [column], f"give one of these with {option}")
     modality, inputs = _modality(source, given)
-    label, reason = _label_column(source, inputs[0], given.label_column, max_labels)
-    labels = labels_of(source.table.column(label))
-    assert labels is not None
+    if given.described:
+        label, reason = _described_column(source, inputs[0], modality, given, max_labels)
+    else:
+        label, reason = _label_column(source, inputs[0], given.label_column, max_labels)
+    labels = _labels(source, label)
     trained = zip(labels, listed.splits, strict=True)
     rows = Counter(one for one, split in trained if one is not None and split != "test")
     told = [
         "" if given.modality else f"the examples are of modality {modality}",
         "" if given.input_column else _reason_of_input(source, inputs),
         reason,
-        f"the problem is {PROBLEM}, with {len(rows)} labels",
+        f"the problem is {PROBLEM}, with {len(rows) or len(given.described)} labels",
     ]
     reasons = [f"Guessed: {what}." for what in told if what]
     return Guess(modality, PROBLEM, inputs[0], label, sorted(rows.values()), "test" in listed.splits, reasons)
@@ -174,9 +184,44 @@ def _label_column(source: Source, input_column: str, given: str | None, max_labe
     if not likely:
         raise InputError(
             f"No column of {source.path.name} repeats itself as labels do, and only {PROBLEM} is supported: "
-            "name the label's column with --label."
+            "name the label's column with --label, or, where no row has a label, each label with --describe."
         )
     return source.choose("The label's column", (by_name or likely)[:NAMED_COLUMNS], "with --label"), ""
+
+
+def _described_column(
+    source: Source, input_column: str, modality: str, given: Given, max_labels: int
+) -> tuple[str, str]:
+    """The column that holds the described labels or, where no row has a label, one for those that come later."""
+    found = given.label_column or column_with(source.table, [*given.described], input_column)
+    if found and any(_labels(source, found)):
+        _refuse_unfit(source, found, input_column, max_labels)
+        told = f"the label stands in column {source.name(found)}, which holds all that are described"
+        return found, "" if given.label_column else told
+    name = found or LABEL_NAMES[0]
+    if name == input_column or any(_labels(source, name)):
+        raise InputError(
+            f"No column of {source.path.name} holds all labels that --describe names, and {name} is taken: describe "
+            "labels as their column spells them or, where no row has a label, name a column to come with --label."
+        )
+    if len(given.described) < 2:
+        raise InputError(f"No row of {source.path.name} has a label: name each of two labels at least with --describe.")
+    if reason := zero_shot.why_not(part(modality, "source"), modality, given.described):
+        raise InputError(f"No row of {source.path.name} has a label, so that only their words could answer. {reason}")
+    return name, (
+        "no row has a label, so that the words of the described ones answer, unmeasured; labels that come later are to "
+        f"stand in column {name}"
+    )
+
+
+def _labels(source: Source, column: str) -> list[str | None]:
+    """Labels of all rows; none of them has one in a column that is not there."""
+    if column not in source.table.column_names:
+        return [None] * source.table.num_rows
+    check_columns(source.path.name, source.table, [column], "give one with --label that stands there once")
+    cells = source.table.column(column)
+    labels = labels_of(cells)
+    return [label_text(cell) for cell in cells.to_pylist()] if labels is None else labels
 
 
 def labels_of(column: pa.ChunkedArray) -> list[str | None] | None:

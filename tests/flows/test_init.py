@@ -113,6 +113,16 @@ def test_every_option_reaches_the_project(here: Path, no_dvc: None, option: str)
     assert params["project.modality"] == modality
 
 
+def test_labels_are_described_where_no_row_has_one(here: Path, no_dvc: None) -> None:
+    (here / "rows.csv").write_text("text\n" + "".join(f"{text}\n" for text in TEXTS))
+    refused = graft("init", "p", "--data", "rows.csv", "--model", "path:model")
+    assert refused.exit_code == 2 and "each label with --describe" in refused.stderr
+    options = ["--describe", "late=it comes too late", "--describe", "lost"]
+    result = graft("init", "p", "--data", "rows.csv", "--model", "path:model", *options)
+    assert (result.exit_code, result.stderr) == (0, "") and "no row has a label" in result.stdout
+    assert load(here / "p/params.yaml").data.label_descriptions == {"late": "it comes too late", "lost": "lost"}
+
+
 def test_in_a_repository_init_says_what_to_commit(here: Path, no_dvc: None) -> None:
     versions.init_git(here)
     result = graft("init", "p", "--data", "rows.csv", "--model", "path:model")

@@ -22,7 +22,7 @@ from tasks.check import check
 from tasks.errors import InputError
 from tasks.modalities import part
 from tasks.params import load
-from tasks.project.create import Created, Wishes, create
+from tasks.project.create import Created, Wishes, create, described
 from tasks.project.guess import Given
 from tasks.reproduce import stale
 
@@ -446,3 +446,20 @@ def test_the_name_of_a_project_fits(bench: Bench, no_dvc: None) -> None:
     long = bench.create("a" * 62 + " b").params["project.name"]
     assert long == "a" * 62
     shutil.rmtree(bench.root / "_")
+
+
+def test_a_project_without_labels_has_their_descriptions_and_no_fault(bench: Bench, no_dvc: None) -> None:
+    write_rows(bench.root / "rows.csv", label=lambda i: "")
+    write_rows(bench.root / "test.csv", 20, label=lambda i: "")
+    words = described(["card_arrival", " late = it comes: too late"])
+    assert words == {"card_arrival": "card arrival", "late": "it comes: too late"}
+    made = bench.create(test=bench.root / "test.csv", given=Given(described=words))
+    assert made.params["data.label_descriptions"] == words
+    assert load(bench.root / "project/params.yaml").data.label_descriptions == words
+    assert [fault for fault in check(bench.root / "project") if "label" in fault] == []
+
+
+@pytest.mark.parametrize("options", [["=words"], ["a="], ["a", "a=words"], [""]])
+def test_an_option_that_describes_no_label_is_refused(options: list[str]) -> None:
+    with pytest.raises(InputError, match="give every label once, as LABEL or LABEL=WORDS"):
+        described(options)

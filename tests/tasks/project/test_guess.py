@@ -30,7 +30,7 @@ def table(path: Path, **columns: Sequence[object]) -> Path:
     return path
 
 
-def look(path: Path, ask: Any = None, max_labels: int = 100, **given: str) -> Guess:
+def look(path: Path, ask: Any = None, max_labels: int = 100, **given: Any) -> Guess:
     return guess(path, Given(**given), 1000, max_labels, ask)
 
 
@@ -266,3 +266,44 @@ def test_a_modality_of_files_needs_a_folder(tmp_path: Path) -> None:
         f"a.csv is a file, but examples of modality {other} are files of their own: give the folder that holds them, "
         "by label or beside their table, with --data."
     )
+
+
+WORDS = {"good": "praise", "bad": "a complaint", "fair": "neither"}
+
+
+def test_described_labels_find_their_column(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", body=TEXTS, label=["x", "y"] * (ROWS // 2), mood=LABELS)
+    found = look(path, described=WORDS)
+    assert (found.label_column, found.label_rows) == ("mood", [8, 8, 8])
+    assert "Guessed: the label stands in column mood, which holds all that are described." in found.reasons
+
+
+@pytest.mark.parametrize("given", [None, "mood"])
+@pytest.mark.parametrize("column", ["absent", "empty"])
+def test_described_labels_answer_where_no_row_has_one(tmp_path: Path, given: str | None, column: str) -> None:
+    name = given or "label"
+    columns = {name: [None] * ROWS} if column == "empty" else {}
+    found = look(table(tmp_path / "a.csv", body=TEXTS, **columns), described=WORDS, label_column=given)
+    assert (found.input_column, found.label_column, found.label_rows) == ("body", name, [])
+    assert found.reasons[-2:] == [
+        "Guessed: no row has a label, so that the words of the described ones answer, unmeasured; labels that come "
+        f"later are to stand in column {name}.",
+        "Guessed: the problem is classification, with 3 labels.",
+    ]
+
+
+def test_described_labels_that_no_column_holds_are_no_excuse_for_another(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", body=TEXTS, label=LABELS)
+    sentence = refusal(path, described={"Good": "praise", "bad": "a complaint"})
+    assert sentence.startswith("No column of a.csv holds all labels that --describe names, and label is taken")
+
+
+@pytest.mark.parametrize(
+    ("described", "told"),
+    [
+        ({"good": "praise"}, "name each of two labels at least"),
+        ({"1": "1", "2": "2"}, "Labels without a letter (1, 2)"),
+    ],
+)
+def test_too_little_is_described(tmp_path: Path, described: dict[str, str], told: str) -> None:
+    assert told in refusal(table(tmp_path / "a.csv", body=TEXTS), described=described)
