@@ -78,19 +78,24 @@ def test_beside_one_label_rows_without_are_quarantined(tmp_path: Path) -> None:
     assert found.labelled and [fault.reason for fault in found.quarantined] == ["empty label"] * 20
 
 
-@pytest.mark.parametrize("descriptions", [{}, {"a": "apples"}])
-def test_without_two_described_labels_it_is_refused_with_the_way_out(
+@pytest.mark.parametrize("descriptions", [{}, {"a": "apples"}, dict.fromkeys("abcd", "words")])
+def test_without_two_described_labels_or_with_too_many_it_is_refused_with_the_way_out(
     tmp_path: Path, descriptions: dict[str, str]
 ) -> None:
     write(tmp_path / "rows.csv", text=TEXTS, label=[None] * len(TEXTS))
-    sentence = refusal(tmp_path, label_descriptions=descriptions)
+    sentence = refusal(tmp_path, label_descriptions=descriptions, max_labels=3)
     assert sentence.startswith("rows.csv: no row has a label") and "data.label_descriptions" in sentence
 
 
 def test_a_column_that_is_missing_is_refused_where_no_label_is_described_or_a_rule_needs_it(tmp_path: Path) -> None:
     write(tmp_path / "rows.csv", text=TEXTS)
-    for changes in ({"label_descriptions": {}}, {"rules": {"label": {"unique": False}}}):
+    for changes in ({"label_descriptions": {}}, {"rules": {"label": {"unique": False}}}, {"where": {"label": "a"}}):
         assert refusal(tmp_path, **changes).startswith("rows.csv has no column 'label'")
+
+
+def test_a_column_that_stands_there_twice_is_not_taken_for_none(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label,label\n" + "".join(f"{text},,\n" for text in TEXTS))
+    assert refusal(tmp_path) == "rows.csv has column 'label' more than once: rename one of them."
 
 
 def test_a_label_column_by_another_name_is_not_taken_for_none(tmp_path: Path) -> None:
