@@ -34,8 +34,8 @@ def test_all_blocks_and_the_words_are_handed_on() -> None:
     assert one["reason"].startswith("All 6 blocks, pool mean") and "no row has a label" in found["scope_reason"]
 
 
-def test_it_has_the_form_of_the_choice_with_labels() -> None:
-    from tasks.selection import choice
+def test_it_has_the_form_of_the_choice_with_labels_but_for_the_strategy() -> None:
+    from tasks.selection import choice, strategy
 
-    labelled = choice.choose([scored(0.5, 10)], rows=10, labels=2, full_from=200)
-    assert set(choose([whole(1)], WORDS)) == set(labelled)
+    picked = strategy.pick(strategy.Evidence(rows=10, labels=2, probe=0.5, steps=1, full_from=200))
+    assert set(choose([whole(1)], WORDS)) | {"strategy"} == set(choice.choose([scored(0.5, 10)], picked))
