@@ -124,18 +124,28 @@ def test_a_scope_keeps_what_the_loop_relies_on(kind: str) -> None:
         assert seen.setdefault((number, course[0], course[-1]), course) == course, f"{name} has a course of its own"
 
 
-@pytest.mark.parametrize("kind", SCOPES)
-@pytest.mark.parametrize("epoch", [1, 4])
-def test_killed_and_resumed_ends_like_undisturbed(tmp_path: Path, kind: str, epoch: int) -> None:
-    undisturbed, whole = trained(kind)
+class Killed(Supervised):
+    """Dies in a step."""
 
-    def kill(line: str) -> None:
-        if f"epoch {epoch + 1} of" in line:
+    left: list[int]
+
+    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
+        if not self.left:
             raise KeyboardInterrupt
+        self.left.pop()
+        return super().loss(model, inputs, classes, progress)
 
+
+@pytest.mark.parametrize("kind", SCOPES)
+@pytest.mark.parametrize("steps", [5, 8, 21, 38])
+def test_killed_in_any_step_and_resumed_ends_like_undisturbed(tmp_path: Path, kind: str, steps: int) -> None:
+    undisturbed, whole = trained(kind, store=store(tmp_path / "none", 0.0))
+    kept, dying = store(tmp_path / "kept"), Killed(8, learn)
+    object.__setattr__(dying, "left", [0] * steps)
     with pytest.raises(KeyboardInterrupt):
-        trained(kind, tmp_path / "resume", kill)
-    resumed, progress = trained(kind, tmp_path / "resume")
+        train(stack(), scope(kind), dying, replace(job(), store=kept), tmp_path / "resume", lambda line: None)
+    assert (tmp_path / "resume").exists() is (steps >= 8), "an epoch has eight steps"
+    resumed, progress = trained(kind, tmp_path / "resume", store=kept)
     assert same(resumed, undisturbed) and progress == whole
 
 
