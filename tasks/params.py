@@ -199,6 +199,10 @@ def _sentence(file: str, fault: Any) -> str:
         return f"{file}: {where} is not a known key; accepted here: {accepted}."
     if fault["type"] == "missing":
         return f"{file}: {where} is missing; `graft schema` prints its meaning and range."
+    if fault["loc"][-1:] == ("[key]",) and fault["type"] == "string_type":
+        key = ".".join(map(str, fault["loc"][:-2]))
+        given = Rule.spelled(fault["input"])
+        return f'{file}: {key}: the key {given} is no text: write "{given}" in quotation marks.'
     given = "" if isinstance(fault["input"], dict | BaseModel) else f", not {fault['input']!r}"
     message = fault["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{file}: {where}: {message}{given}."

@@ -173,6 +173,7 @@ def _settled(
         "data.label_column": found.label_column,
         "data.where": {},
         **({"data.label_descriptions": dict(wishes.given.described)} if wishes.given.described else {}),
+        "data.max_labels": _max_labels(found, limits["max_labels"], tell),
         "data.min_rows_per_label": _min_rows(found, limits["min_rows_per_label"], test is not None, tell),
     }
     sources = wishes.models or [_default_model(found.modality, ask, tell)]
@@ -185,6 +186,13 @@ def _refuse_other_test(data: Path, test: Path, found: Guess, max_rows: int) -> N
     table = read_source(test, max_rows, None).table
     needed = [found.input_column, *([found.label_column] if found.label_rows else [])]
     check_columns(test.name, table, needed, "--test needs the columns of --data")
+
+
+def _max_labels(found: Guess, most: int, tell: Say) -> int:
+    labels = len(found.label_rows)
+    if labels > most:
+        tell(f"Chosen: data.max_labels is {labels}, not {most}, for so many does column {found.label_column} hold.")
+    return max(labels, most)
 
 
 def _min_rows(found: Guess, minimum: int, has_test: bool, tell: Say) -> int:

@@ -15,7 +15,8 @@ from tasks import zero_shot
 from tasks.errors import InputError
 from tasks.modalities import MODALITIES, part
 from tasks.rows.folder import SPLIT_NAMES
-from tasks.rows.read import label_text, read_source
+from tasks.rows.read import is_text, label_text, read_source
+from tasks.rows.settings import MOST_LABELS
 from tasks.rows.table import COLUMN_NAME, NAMED_COLUMNS, check_columns
 from tasks.rows.unlabelled import column_with
 
@@ -89,7 +90,7 @@ def guess(path: Path, given: Given, max_rows: int, max_labels: int, ask: Ask | N
         path: a file or a folder.
         given: what needs no guess.
         max_rows: more are refused.
-        max_labels: a column with more distinct values holds no labels.
+        max_labels: a column with more distinct values holds no labels, unless the user says so.
         ask: puts a question that the data leave open; without it such data are refused.
 
     Raises:
@@ -155,6 +156,11 @@ def _unlikely(source: Source, names: list[str], column: str | None) -> tuple[str
             "that holds them, by label or beside their table, with --data."
         )
     modality = _only(source, fitting)
+    if column and not is_text(kind := source.table.column(column).type):
+        raise InputError(
+            f"Column {source.name(column)} of {source.path.name} holds {kind}, not text: name another with --text, or "
+            "cast it at the source."
+        )
     option = "with --text, or, where the rows name files, the folder that holds both with --data"
     columns = source.table.column_names[:NAMED_COLUMNS]
     return modality, column or source.choose("The column of the examples", columns, option)
@@ -168,7 +174,7 @@ def _reason_of_input(source: Source, inputs: list[str]) -> str:
 def _label_column(source: Source, input_column: str, given: str | None, max_labels: int) -> tuple[str, str]:
     """The label's column, and why it is it; nothing where the user said so."""
     if given is not None:
-        _refuse_unfit(source, given, input_column, max_labels)
+        _refuse_unfit(source, given, input_column, max_labels, said=True)
         return given, ""
     table = source.table
     others = [name for name in table.column_names if name != input_column and table.column_names.count(name) == 1]
@@ -182,6 +188,8 @@ def _label_column(source: Source, input_column: str, given: str | None, max_labe
         why = "by its name" if by_name else "the only column that repeats itself as labels do"
         return chosen, f"the label stands in column {source.name(chosen)}, {why}"
     if not likely:
+        if len(called) == 1:
+            _refuse_unfit(source, called[0], input_column, max_labels, said=False)
         raise InputError(
             f"No column of {source.path.name} repeats itself as labels do, and only {PROBLEM} is supported: "
             "name the label's column with --label, or, where no row has a label, each label with --describe."
@@ -195,7 +203,7 @@ def _described_column(
     """The column that holds the described labels or, where no row has a label, one for those that come later."""
     found = given.label_column or column_with(source.table, [*given.described], input_column)
     if found and any(_labels(source, found)):
-        _refuse_unfit(source, found, input_column, max_labels)
+        _refuse_unfit(source, found, input_column, max_labels, said=given.label_column is not None)
         told = f"the label stands in column {source.name(found)}, which holds all that are described"
         return found, "" if given.label_column else told
     name = found or LABEL_NAMES[0]
@@ -255,7 +263,8 @@ def _holds_labels(column: pa.ChunkedArray, max_labels: int) -> bool:
     )
 
 
-def _refuse_unfit(source: Source, column: str, input_column: str, max_labels: int) -> None:
+def _refuse_unfit(source: Source, column: str, input_column: str, max_labels: int, said: bool) -> None:
+    """Refuse a column that holds no labels; more than `max_labels` that repeat are labels where the user said so."""
     where = f"Column {source.name(column)} of {source.path.name}"
     if column == input_column:
         raise InputError(f"{where} is to hold both examples and labels: name two columns with --text and --label.")
@@ -265,11 +274,13 @@ def _refuse_unfit(source: Source, column: str, input_column: str, max_labels: in
             f"{where} holds numbers with fractions, dates or lists, and only {PROBLEM} is supported: "
             "name a column of labels with --label."
         )
-    count = len({*labels} - {None})
-    if not 2 <= count <= max_labels:
+    count, rows = len({*labels} - {None}), len(labels) - labels.count(None)
+    most = MOST_LABELS if said and max_labels < count <= rows / 2 else max_labels
+    if not 2 <= count <= most:
+        values = "one value" if count == 1 else f"{count} different values"
         raise InputError(
-            f"{where} holds {count} different values, and two to {max_labels} labels are wanted: "
-            "name another column with --label."
+            f"{where} holds {values} in {rows} rows, and two to {most} labels are wanted: name "
+            f"{'another' if said else 'the'} column of labels with --label."
         )
 
 

@@ -80,10 +80,15 @@ def _are_steps(labels: Counter[str]) -> bool:
 def refuse_other_problem(root: Path, params: Params) -> None:
     """Refuse labels that are no classes; what cannot be read, or has no such column, is told by who reads it in full.
 
+    Labels that `data.rules` lists as allowed are classes, whatever they look like.
+
     Raises:
         InputError: the label column holds numbers, or several labels a row.
     """
     data: Data = params.data
+    rule = data.rules.get(data.label_column)
+    if rule is not None and rule.allowed is not None:
+        return
     name = Path(data.path).name
     table = head(root / data.path, (data.input_column, data.label_column, *data.where))
     if table is None or any(table.column_names.count(column) != 1 for column in (data.label_column, *data.where)):
@@ -98,5 +103,6 @@ def refuse_other_problem(root: Path, params: Params) -> None:
     if kind == "several":
         raise InputError(
             f"{where} holds several labels a row, which is multi-label, not {params.project.problem}: set "
-            "data.label_column to a column with one, or make a column of them."
+            "data.label_column to a column with one, make a column of them or, where each is one label, list them in "
+            f"data.rules.{data.label_column}.allowed."
         )

@@ -18,6 +18,7 @@ from tasks.rows.stream import REMEDY, stream
 from tasks.rows.table import check_columns, read_table, unreadable
 
 SAMPLE_ROWS = 200
+GAPS = ("", "nan", "NaN")
 
 
 @dataclass(frozen=True)
@@ -191,12 +192,18 @@ def _valid(table: pa.Table, name: str, path: Path) -> pa.ChunkedArray:
 
 def _texts(column: pa.ChunkedArray, path: Path, name: str) -> list[str | None]:
     kind = column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+    if not is_text(kind):
         if column.null_count == len(column):
             return [None] * len(column)
         raise InputError(f"Column {name!r} of {path.name} holds {kind}, not text: set data.input_column to the text.")
     values: list[str | None] = column.to_pylist()
     return values
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds texts, spelled out or as a dictionary."""
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
 def _refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
@@ -205,10 +212,14 @@ def _refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
 
 
 def label_text(value: object) -> str | None:
-    """A label as every format spells it: booleans by the names CSV has for them, no space around; None for a gap."""
+    """A label as every format spells it: booleans by the names CSV has for them, no space around; None for a gap.
+
+    A gap is also NaN, as a number or spelled out: so programs write one that take a column for numbers.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    return (str(value).lower() if isinstance(value, bool) else str(value)).strip() or None
+    text = (str(value).lower() if isinstance(value, bool) else str(value)).strip()
+    return None if text in GAPS else text
 
 
 def is_number(value: str) -> bool:

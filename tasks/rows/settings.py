@@ -10,6 +10,8 @@ from pydantic import Field, PlainValidator, StringConstraints, model_validator
 
 from tasks.strict import Share, Strict
 
+MOST_LABELS = 10_000
+
 
 def _scalar(value: object) -> str | int | float | bool:
     if not isinstance(value, str | int | float | bool):
@@ -116,7 +118,7 @@ class Data(Strict):
     )
     validation_share: Share = Field(description="Share of the other rows that steers the training.")
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer rows are quarantined.")
-    max_labels: int = Field(ge=2, le=10_000, description="More labels than this are refused.")
+    max_labels: int = Field(ge=2, le=MOST_LABELS, description="More labels than this are refused.")
     max_rows: int = Field(ge=1, description="A larger source is refused.")
     group_column: str | None = Field(description="Column whose rows of one value share a split, or null.")
     split_column: str | None = Field(description="Column that says train, validation or test, or null.")

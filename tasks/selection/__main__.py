@@ -118,7 +118,8 @@ def _chosen(
         words = zero_shot.label_words(clean.labels, stage.params.data.label_descriptions)
         return by_words.choose(whole, words), by_words.ranking(whole), []
     picked = strategy.pick(_evidence(stage.params, clean, choice.ranked(scored)[0]))
-    return choice.choose(scored, picked), choice.ranking(scored), [picked.sentence, choice.picks_in_words(scored)]
+    chosen = choice.choose(scored, picked, len(stage.params.selection.candidates))
+    return chosen, choice.ranking(scored), [picked.sentence, choice.picks_in_words(scored)]
 
 
 @dataclass(frozen=True)

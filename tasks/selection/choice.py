@@ -89,12 +89,13 @@ def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
     ]
 
 
-def choose(scored: Sequence[Scored], picked: Picked) -> dict[str, Any]:
+def choose(scored: Sequence[Scored], picked: Picked, candidates: int = 1) -> dict[str, Any]:
     """The choice that the later phases read.
 
     Args:
         scored: all candidates of all models.
         picked: what learns, by the table of strategies.
+        candidates: models that the params name; those without a score are out by a limit.
 
     Returns:
         model, scope, and for frozen and for all scopes that train blocks a depth and pool, each with a reason.
@@ -106,7 +107,7 @@ def choose(scored: Sequence[Scored], picked: Picked) -> dict[str, Any]:
     return {
         "source": best.source,
         "revision": best.revision,
-        "model_reason": _model_reason(best, scored),
+        "model_reason": _model_reason(best, scored, candidates),
         "scope": picked.scope,
         "scope_reason": picked.reason,
         "strategy": {
@@ -136,10 +137,11 @@ def _top(last: Scored) -> str:
     return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
 
 
-def _model_reason(best: Scored, scored: Sequence[Scored]) -> str:
+def _model_reason(best: Scored, scored: Sequence[Scored], candidates: int) -> str:
     models = sorted({(one.source, one.revision) for one in scored})
     if len(models) == 1:
-        return f"{best.source} is the only candidate."
+        which = "candidate" if candidates == 1 else f"one of {candidates} candidates that selection.limits leave"
+        return f"{best.source} is the only {which}."
     second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
     return (
         f"{best.source} ranks first of {len(models)} models by {_votes(scored)} together: "

@@ -16,7 +16,7 @@ import pyarrow.parquet
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows.read import columns, dispensable, kept_by, label_text
+from tasks.rows.read import columns, dispensable, is_text, kept_by, label_text
 from tasks.rows.table import check_columns, unreadable
 from tasks.sources.batches import BATCH_ROWS, MAX_ROW_BYTES, refuse_long
 
@@ -107,12 +107,10 @@ class Labels:
 
 
 def _refuse_no_text(column: pa.Array, column_name: str, name: str) -> None:
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    if not is_text and column.null_count < len(column):
+    if not is_text(column.type) and column.null_count < len(column):
         raise InputError(
-            f"Column {column_name!r} of {name} holds {kind}, not text: cast it at the source, or name the text with "
-            "data.input_column."
+            f"Column {column_name!r} of {name} holds {column.type}, not text: cast it at the source, or name the text "
+            "with data.input_column."
         )
 
 

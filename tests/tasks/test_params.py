@@ -71,6 +71,14 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     assert "project.seed: Input should be greater than or equal to 0, not -1." in text
 
 
+@pytest.mark.parametrize(("key", "told"), [(1, "1"), (2.5, "2.5"), (True, "true")])
+def test_a_key_that_yaml_takes_for_a_number_is_told_with_its_remedy(tmp_path: Path, key: Any, told: str) -> None:
+    (sentence,) = faults(tmp_path, tree(data__label_descriptions={key: "one", "two": "two"}))
+    assert sentence == (
+        f'params.yaml: data.label_descriptions: the key {told} is no text: write "{told}" in quotation marks.'
+    )
+
+
 def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
     content = tree()
     del content["selection"]["limits"]["licences"]

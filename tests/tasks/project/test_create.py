@@ -395,6 +395,13 @@ def test_rare_labels_lower_the_least_number_of_rows(
     assert (said in bench.said) == (expected == 2)
 
 
+def test_more_labels_than_usual_at_the_users_word_raise_the_limit(bench: Bench, no_dvc: None) -> None:
+    rows = "".join(f"a text that says {i},label {i % 1001}\n" for i in range(2 * 1001))
+    (bench.root / "rows.csv").write_text(f"text,label\n{rows}")
+    assert bench.create(given=Given(label_column="label")).params["data.max_labels"] == 1001
+    assert "Chosen: data.max_labels is 1001, not 1000, for so many does column label hold." in bench.said
+
+
 def test_test_rows_of_a_folder_are_no_reason_to_lower_it(bench: Bench, no_dvc: None) -> None:
     for split in ("train", "test"):
         for name in [f"{label}/{i}.png" for label in "ab" for i in range(6)]:

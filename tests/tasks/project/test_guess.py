@@ -174,7 +174,7 @@ def test_labels_as_they_are_read_later() -> None:
             {"label_column": "score"},
             "Column score of a.csv holds numbers with fractions, dates or lists, and only class",
         ),
-        ({"label_column": "same"}, "Column same of a.csv holds 1 different values, and two to 100 labels are wanted"),
+        ({"label_column": "same"}, "Column same of a.csv holds one value in 24 rows, and two to 100 labels are wanted"),
         ({"label_column": "text"}, "Column text of a.csv is to hold both examples and labels: name two columns with"),
         ({"modality": "smell"}, "There is no modality smell: give one of "),
     ],
@@ -186,7 +186,37 @@ def test_what_is_given_must_fit(tmp_path: Path, given: dict[str, str], words: st
 
 def test_too_many_given_labels(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", text=TEXTS, code=range(ROWS))
-    assert "holds 24 different values, and two to 20 labels" in refusal(path, label_column="code", max_labels=20)
+    assert "holds 24 different values in 24 rows, and two to 20 labels" in refusal(
+        path, label_column="code", max_labels=20
+    )
+
+
+def test_more_labels_than_a_guess_would_take_are_taken_at_the_users_word(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", text=TEXTS, label=[i // 2 for i in range(ROWS)])
+    assert "holds 12 different values in 24 rows, and two to 11 labels" in refusal(path, max_labels=11)
+    assert look(path, label_column="label", max_labels=11).label_rows == [2] * 12
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (["x"] * ROWS, "Column label of a.csv holds one value in 24 rows, and two to 100 labels are wanted"),
+        (range(ROWS), "No column of a.csv repeats itself as labels do"),
+        ([i + 0.5 for i in range(ROWS)], "Column label of a.csv holds numbers with fractions"),
+    ],
+)
+def test_what_a_column_called_label_lacks_is_told(tmp_path: Path, cells: Sequence[object], words: str) -> None:
+    assert refusal(table(tmp_path / "a.csv", text=TEXTS, label=cells)).startswith(words)
+
+
+def test_examples_in_bytes_are_refused(tmp_path: Path) -> None:
+    made = pa.table({"text": [text.encode() for text in TEXTS], "number": range(ROWS), "mood": LABELS})
+    pyarrow.parquet.write_table(made, tmp_path / "a.parquet")
+    for column, kind in (("text", "binary"), ("number", "int64")):
+        assert refusal(tmp_path / "a.parquet", input_column=column) == (
+            f"Column {column} of a.parquet holds {kind}, not text: name another with --text, or cast it at the source."
+        )
+    assert refusal(tmp_path / "a.parquet").startswith("The column of the examples cannot be known from a.parquet")
 
 
 def test_no_column_looks_like_an_example(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,18 @@ def test_numbers_are_regression(tmp_path: Path) -> None:
 def test_several_labels_a_row_are_multi_label(tmp_path: Path) -> None:
     assert refusal(tmp_path, JOINED) == (
         "Column 'label' of rows.csv holds several labels a row, which is multi-label, not classification: set "
-        "data.label_column to a column with one, or make a column of them."
+        "data.label_column to a column with one, make a column of them or, where each is one label, list them in "
+        "data.rules.label.allowed."
     )
+
+
+def test_labels_that_are_declared_are_classes(tmp_path: Path) -> None:
+    labels = ["C", "C++", "C|C++"] * 10
+    assert "holds several labels a row" in refusal(tmp_path, labels)
+    for rule, fine in (({"allowed": ["C", "C++", "C|C++"]}, True), ({"min_characters": 1}, False)):
+        settings = params(data__path="rows.csv", data__where={}, data__rules={"label": rule})
+        with nullcontext() if fine else pytest.raises(InputError):
+            refuse_other_problem(tmp_path, settings)
 
 
 def test_rows_that_where_leaves_out_say_nothing_of_the_labels(tmp_path: Path) -> None:

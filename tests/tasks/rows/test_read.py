@@ -50,6 +50,11 @@ def refusal(path: Path, content: str | bytes | None = None, **changes: Any) -> s
     return sentence
 
 
+def test_a_label_nan_is_a_gap_in_a_csv_too(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\none,NaN\ntwo,nan\nthree,nana\nfour, nan \n")
+    assert read(tmp_path / "rows.csv", settings()).labels == [None, None, "nana", None]
+
+
 @pytest.mark.parametrize("ending", [".csv", ".CSV", ".jsonl", ".parquet"])
 def test_csv_jsonl_and_parquet_read_alike(tmp_path: Path, ending: str) -> None:
     found = read(write(tmp_path, ending), settings())

@@ -96,6 +96,8 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
     )
     assert full["reason"].startswith("All 2 blocks:") and "pool first" in full["reason"]
     assert chosen["model_reason"] == "path:m is the only candidate."
+    left = choose(points, FROZEN, candidates=3)["model_reason"]
+    assert left == "path:m is the only one of 3 candidates that selection.limits leave."
 
 
 def test_a_best_last_block_is_said_so() -> None:
