@@ -3,6 +3,7 @@
 releases/
 ├── 0123456789ab/           a bundle, named by its manifest; read-only files
 ├── aliases/champion        the version that answers
+├── aliases/challenger      one that is tried beside it, if there is one
 ├── aliases/.champion.move  a move that has begun: its history record, until that stands in the history
 ├── history.jsonl           one record per move
 ├── predictions/            what servers answered, by the hour
@@ -26,7 +27,7 @@ from tasks.artifacts import canonical_json, new_folder, read_json, write_text
 from tasks.errors import InputError
 from tasks.runtime import MANIFEST, Manifest, check_bundle
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER = "champion", "challenger"
 ANY = "any"
 VERSION = re.compile(r"[0-9a-f]{12}")
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")

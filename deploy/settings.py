@@ -24,6 +24,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "body_mb": (1, 1024),
     "bodies_mb": (1, 1_000_000),
     "body_seconds": (0.01, 3600),
+    "challenger_percent": (0, 100),
+    "shadow_percent": (0, 100),
     "drain_seconds": (0, 3600),
     "stop_seconds": (1, 3600),
     "listen_port": (0, 65535),
@@ -54,6 +56,10 @@ class Settings:
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
         bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429.
         body_seconds: for a body to come, 0.01 to 3600; a slower one is answered 408.
+        challenger_percent: of requests that the release which the alias challenger names answers, 0 to 100. One that it
+            cannot answer, the champion does.
+        shadow_percent: of the champion's requests that the challenger gets a copy of, 0 to 100, its answers in metrics
+            and in a log of their own.
         drain_seconds: to go on as ever after a signal, but for /readyz, 0 to 3600: until a load balancer has seen it.
         stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
         listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
@@ -79,6 +85,8 @@ class Settings:
     body_mb: int = 16
     bodies_mb: int = 256
     body_seconds: float = 30.0
+    challenger_percent: float = 0.0
+    shadow_percent: float = 0.0
     drain_seconds: float = 0.0
     stop_seconds: int = 30
     listen_host: str = "127.0.0.1"

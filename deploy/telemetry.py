@@ -8,6 +8,7 @@ import re
 import time
 import traceback
 import uuid
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +17,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tasks.runtime import Manifest
 
 LOG = logging.getLogger("graft.serve")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -33,18 +36,75 @@ class Metrics:
             "graft_request_seconds", "Seconds per request.", ["route"], buckets=SECONDS, registry=self.registry
         )
         self.batch_rows = Histogram("graft_batch_rows", "Rows per forward pass.", buckets=ROWS, registry=self.registry)
-        self.queue_rows = Gauge("graft_queue_rows", "Rows that wait.", registry=self.registry)
-        self.predictions = Counter("graft_predictions", "Answers by label.", ["label"], registry=self.registry)
-        self.bundle = Info("graft_bundle", "The bundle that answers.", registry=self.registry)
+        self.queue_rows = Gauge("graft_queue_rows", "Rows that wait.", ["alias"], registry=self.registry)
+        self.bundle = Info("graft_bundle", "The bundles that answer.", ["alias"], registry=self.registry)
         self.refused = Gauge(
-            "graft_release_refused", "1 while the alias names a release that cannot be loaded.", registry=self.registry
+            "graft_release_refused",
+            "1 while the alias names a release that cannot be loaded.",
+            ["alias"],
+            registry=self.registry,
         )
+        self.predictions = Counter(
+            "graft_predictions", "Answers by release and label.", ["version", "label"], registry=self.registry
+        )
+        self.answer_seconds = Histogram(
+            "graft_answer_seconds",
+            "Seconds from a request's examples to their answers.",
+            ["version"],
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self.challenger_failures = Counter(
+            "graft_challenger_failures",
+            "Requests that the challenger did not answer, by error.",
+            ["version", "error"],
+            registry=self.registry,
+        )
+        self.shadow_rows = Counter(
+            "graft_shadow_rows",
+            "Answers of the challenger to copies, by whether they are the champion's.",
+            ["version", "same"],
+            registry=self.registry,
+        )
+        self._versions: dict[str, list[str]] = {}
         self.log_dropped = Counter(
             "graft_log_dropped_rows", "Rows that the prediction log had no room for.", registry=self.registry
         )
         self.log_refused = Counter(
             "graft_log_refused_writes", "Writes of the prediction log that failed.", registry=self.registry
         )
+
+    def serves(self, alias: str, manifest: Manifest | None, waiting: Callable[[], float]) -> None:
+        """Another release answers under a name, or none does.
+
+        Args:
+            alias: the name.
+            manifest: of the release.
+            waiting: gives the rows that wait for it.
+        """
+        self.queue_rows.labels(alias).set_function(waiting)
+        if manifest is None:
+            self.bundle.remove(alias)
+            return
+        told = {"version": manifest.version, "project": manifest.project, "artefact": manifest.artefact}
+        self.bundle.labels(alias).info(told)
+        self._versions[alias] = [*self._versions.get(alias, []), manifest.version]
+        self._forget(alias)
+
+    def _forget(self, alias: str) -> None:
+        """What the last release but one counted: of the last, a scraper may not have seen the end."""
+        *old, _, _ = ["", *self._versions[alias]]
+        self._versions[alias] = self._versions[alias][-2:]
+        kept = {version for versions in self._versions.values() for version in versions}
+        for version in {*old} - kept:
+            for metric in (self.predictions, self.answer_seconds, self.challenger_failures, self.shadow_rows):
+                metric.remove_by_labels({"version": version})
+
+    def answered(self, version: str, labels: Iterable[str], seconds: float) -> None:
+        """A request was answered by a release with these labels."""
+        self.answer_seconds.labels(version).observe(seconds)
+        for label in labels:
+            self.predictions.labels(version, label).inc()
 
 
 class RequestLog:

@@ -38,6 +38,16 @@ def add_and_promote(
         InputError: there is no bundle, or the champion has moved.
         GateError: the gate did not pass this bundle, or dvc.lock names another.
     """
+    return promote_and_watch(home, added(home, made_in), why, made_in or home, instead_of)
+
+
+def added(home: Path, made_in: Path | None = None) -> str:
+    """Make a project's bundle a release, which no alias names yet, and return its version.
+
+    Raises:
+        InputError: there is no bundle.
+        GateError: the gate did not pass it, or dvc.lock names another.
+    """
     from deploy.releases import Releases
     from tasks.params import load
     from tasks.receipt.gate import JUDGED, RECORD, passed
@@ -53,7 +63,7 @@ def add_and_promote(
         raise GateError(
             "This bundle is not the one that dvc.lock names: `dvc checkout` brings that back, or `graft run`."
         )
-    return promote_and_watch(home, Releases(home / "releases").add(bundle), why, root, instead_of)
+    return Releases(home / "releases").add(bundle)
 
 
 def promote_and_watch(

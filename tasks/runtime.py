@@ -96,6 +96,11 @@ class Runtime:
         """Whether an example is the bytes of a file, and not a text."""
         return bool(self._source.FILES)
 
+    @property
+    def example_schema(self) -> dict[str, Any]:
+        """JSON schema of one string that `received` and `encode` take."""
+        return self._encoder.schema
+
     def received(self, values: Sequence[str]) -> list[Example]:
         """Examples in the JSON strings that a client sent.
 
@@ -179,6 +184,11 @@ class Runtime:
         if not np.isfinite(logits).all():
             raise CrashError(f"The model of bundle {self.version} gave a logit that is not finite: roll it back.")
         return logits / self.manifest.temperature
+
+    def ranked(self, logits: np.ndarray, count: int) -> list[list[Any]]:
+        """Logits (N, K) that `answers` took -> per row its `count` most probable answers, or K if that is less."""
+        ranked: list[list[Any]] = self._answer.ranked(logits, self.manifest.labels, count)
+        return ranked
 
     def predict(self, examples: Iterable[Example], batch_rows: int = BATCH_ROWS) -> Predictions:
         """Answer N >= 1 examples.

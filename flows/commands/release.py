@@ -22,11 +22,18 @@ def promote(
     root: Path,
     version: Annotated[str | None, typer.Argument(help="A release; without one, the bundle of the last run.")] = None,
     why: Annotated[str, typer.Option("--why", help="Reason, for the history.")] = "promoted by hand",
+    challenger: Annotated[bool, typer.Option("--challenger", help="Try it beside the champion instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a release the champion."""
-    from flows.promotion import add_and_promote, promote_and_watch
+    """Make a release the champion, or the challenger."""
+    from flows.promotion import add_and_promote, added, context, promote_and_watch
 
+    if challenger:
+        from deploy.releases import CHALLENGER
+
+        move = _releases(root).promote(version or added(root), why, context(root), CHALLENGER)
+        show({CHALLENGER: move.version, "changed": move.changed}, as_json, lambda _: move.sentence)
+        return
     move, monitoring = add_and_promote(root, why) if version is None else promote_and_watch(root, version, why)
     _show_move(move, as_json, monitoring)
 

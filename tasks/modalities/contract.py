@@ -115,11 +115,15 @@ class Encoder(Protocol):
         inputs: names of the model's inputs.
         unit: what `positions` counts, such as "tokens".
         ragged: whether examples differ in length, so that a batch is padded.
+        schema: JSON schema of the string that a client sends for an example.
     """
 
     inputs: tuple[str, ...]
     unit: str
     ragged: bool
+
+    @property
+    def schema(self) -> dict[str, Any]: ...
 
     def fault(self, example: object) -> str | None:
         """Why this example cannot be answered, to be read after "Example 3 "; told from what costs little to see."""

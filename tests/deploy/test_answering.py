@@ -17,7 +17,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy import answering
+from deploy import live
 from deploy.predictions import read
 from deploy.releases import Releases
 from tasks.runtime import Runtime
@@ -48,7 +48,7 @@ class Two:
 
 @pytest.fixture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
-    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.005)
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.005)
     return Two(tmp_path)
 
 
@@ -119,7 +119,7 @@ def test_a_request_in_the_forward_pass_is_answered_by_the_release_that_took_it(
         running = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
         await forward.until_begun()
         waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
-        await until_metric(client, "graft_queue_rows 1.0")
+        await until_metric(client, 'graft_queue_rows{alias="champion"} 1.0')
         two.promote(two.second)
         await until_served(client, two.second)
         forward.held = False
@@ -138,10 +138,10 @@ def test_a_request_that_was_encoded_for_a_release_that_is_gone_goes_to_the_new_o
     encode = Held(monkeypatch, Runtime, "encode")
 
     async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
-        batcher = app.state.answering._loaded[1]
+        batcher = app.state.answering._champion._loaded[1]
         encode.held = True
         texts = ["good " * 30] * 10
-        assert sum(map(len, texts)) > answering.ENCODED_AT_ONCE
+        assert sum(map(len, texts)) > live.ENCODED_AT_ONCE
         held = asyncio.create_task(client.post("/predict", json={"inputs": texts}))
         await encode.until_begun()
         two.promote(two.second)
@@ -160,7 +160,7 @@ def test_a_request_that_was_encoded_for_a_release_that_is_gone_goes_to_the_new_o
 def test_metrics_log_and_memory_know_the_new_release_alone(two: Two) -> None:
     async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
         await client.post("/predict", json={"inputs": ["good"]})
-        old = [weakref.ref(part) for part in app.state.answering._loaded]
+        old = [weakref.ref(part) for part in app.state.answering._champion._loaded]
         two.promote(two.second)
         await until_served(client, two.second)
         while any(part() for part in old):
@@ -180,7 +180,7 @@ def test_memory_goes_back_to_the_system_where_that_can_be_asked(
 ) -> None:
     calls: list[int] = []
     offered = SimpleNamespace(malloc_trim=calls.append) if library == "glibc" else object()
-    monkeypatch.setattr(answering, "ctypes", SimpleNamespace(CDLL=lambda _: offered))
+    monkeypatch.setattr(live, "ctypes", SimpleNamespace(CDLL=lambda _: offered))
 
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
         for version in (two.second, two.first):
@@ -201,18 +201,18 @@ def test_a_damaged_release_leaves_the_old_one_answering_until_it_is_restored(
         two.promote(two.second)
         card.unlink()
         (two.releases.folder / "aliases/champion").write_text(two.second)
-        await until_metric(client, "graft_release_refused 1.0")
+        await until_metric(client, 'graft_release_refused{alias="champion"} 1.0')
         answer = await client.post("/predict", json={"inputs": ["good"]})
         assert answer.status_code == 200 and answer.json()["version"] == two.first
         assert (await client.get("/readyz")).json() == {"version": two.first}
         two.promote(two.first)
-        await until_metric(client, "graft_release_refused 0.0")
+        await until_metric(client, 'graft_release_refused{alias="champion"} 0.0')
         (two.releases.folder / "aliases/champion").write_text(two.second)
-        await until_metric(client, "graft_release_refused 1.0")
-        monkeypatch.setattr(answering, "RETRY_SECONDS", 0)  # the minute is over
+        await until_metric(client, 'graft_release_refused{alias="champion"} 1.0')
+        monkeypatch.setattr(live, "RETRY_SECONDS", 0)  # the minute is over
         card.write_bytes(content)
         await until_served(client, two.second)
-        await until_metric(client, "graft_release_refused 0.0")
+        await until_metric(client, 'graft_release_refused{alias="champion"} 0.0')
 
     two.promote(two.first)
     with caplog.at_level(logging.INFO):

@@ -189,7 +189,7 @@ def test_a_full_queue_answers_429_and_recovers(releases: Path, forward: HeldBack
         while not forward.begun.is_set():
             await asyncio.sleep(0.001)
         waits = predict(64)
-        while "graft_queue_rows 64.0" not in (await client.get("/metrics")).text:
+        while 'graft_queue_rows{alias="champion"} 64.0' not in (await client.get("/metrics")).text:
             await asyncio.sleep(0.001)
         refused = await predict(1)
         assert refused.status_code == 429 and refused.headers["retry-after"] == "1"

@@ -33,6 +33,8 @@ def test_settings_come_from_the_environment() -> None:
         ("GRAFT_BODIES_MB", "0"),
         ("GRAFT_BODY_SECONDS", "0"),
         ("GRAFT_DRAIN_SECONDS", "-1"),
+        ("GRAFT_CHALLENGER_PERCENT", "101"),
+        ("GRAFT_SHADOW_PERCENT", "-1"),
         ("GRAFT_STOP_SECONDS", "0"),
         ("GRAFT_LISTEN_PORT", "65536"),
         ("GRAFT_LOG_SECONDS", "0"),

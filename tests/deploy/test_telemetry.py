@@ -139,9 +139,10 @@ def test_metrics_count_what_happened(releases: Path) -> None:
             'graft_request_seconds_count{route="/predict"} 2.0',
             "graft_batch_rows_count 1.0",
             "graft_batch_rows_sum 3.0",
-            'graft_predictions_total{label="good"} 1.0',
-            'graft_predictions_total{label="bad"} 2.0',
-            f'graft_bundle_info{{artefact="onnx",project="tiny",version="{version}"}} 1.0',
+            f'graft_predictions_total{{label="good",version="{version}"}} 1.0',
+            f'graft_predictions_total{{label="bad",version="{version}"}} 2.0',
+            f'graft_answer_seconds_count{{version="{version}"}} 1.0',
+            f'graft_bundle_info{{alias="champion",artefact="onnx",project="tiny",version="{version}"}} 1.0',
         ):
             assert wanted in text.splitlines()
 

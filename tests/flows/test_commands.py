@@ -14,6 +14,7 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from deploy.releases import Releases
 from flows.commands import app
 from tasks.runtime import Runtime
 from tests.serving import released
@@ -175,6 +176,18 @@ def test_history_keys(project: Path, tmp_path: Path) -> None:
     shutil.copy(project / "params.yaml", tmp_path)
     assert json.loads(graft(tmp_path, "history", "--json").stdout) == []
     assert "Nothing was released" in graft(tmp_path, "history").stdout
+
+
+def test_a_challenger_is_named_beside_the_champion(project: Path) -> None:
+    releases = Releases(project / "releases")
+    champion = releases.current()
+    assert champion
+    result = graft(project, "promote", champion, "--challenger", "--json")
+    assert json.loads(result.stdout) == {"challenger": champion, "changed": True}
+    assert (releases.current("challenger"), releases.current()) == (champion, champion)
+    record = releases.history()[-1]
+    assert (record["alias"], record["from"], record["to"]) == ("challenger", None, champion)
+    assert graft(project, "promote", "--challenger").exit_code == 2, "there is no bundle to be one"
 
 
 def test_promote_and_rollback_refuse_what_is_not_there(project: Path) -> None:

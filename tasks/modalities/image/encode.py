@@ -56,6 +56,10 @@ class ImageEncoder:
         reason = decode.header_fault(example, self.max_pixels)
         return reason and FAULTS.get(reason, f"has more than {self.max_pixels} pixels: send a smaller image")
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 4, "contentEncoding": "base64", "contentMediaType": "image/*"}
+
     def encode(self, examples: Sequence[bytes]) -> list[Arrays]:
         threads = min(decode.available_cpus(), len(examples))
         if threads <= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -41,6 +41,10 @@ class TextEncoder:
         tokenizer.enable_truncation(max_tokens)
         self._tokenizer, self.max_tokens, self.pad_id = tokenizer, max_tokens, pad_id
         self.max_characters = max_characters
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "minLength": 1, "maxLength": self.max_characters, "pattern": r"\S"}
 
     def fault(self, example: object) -> str | None:
         if not isinstance(example, str):

@@ -28,3 +28,10 @@ def answers(logits: np.ndarray, labels: Sequence[str]) -> list[Answer]:
     shares = probabilities(logits)
     best = shares.argmax(axis=-1)
     return [Answer(labels[k], float(shares[i, k])) for i, k in enumerate(best)]
+
+
+def ranked(logits: np.ndarray, labels: Sequence[str], count: int) -> list[list[Answer]]:
+    """The `count` most probable labels of each row, the most probable first; ties go to the first."""
+    shares = probabilities(logits)
+    places = np.argsort(-shares, axis=-1, kind="stable")[:, :count]
+    return [[Answer(labels[k], float(row[k])) for k in best] for row, best in zip(shares, places, strict=True)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks.problems.classification import learn
-from tasks.problems.classification.answer import Answer, answers, probabilities
+from tasks.problems.classification.answer import Answer, answers, probabilities, ranked
 
 
 def toy(count: int, rows: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -31,6 +31,14 @@ def test_softmax_survives_large_logits_and_sums_to_one_in_float64() -> None:
 def test_answers_name_the_most_probable_label_and_ties_go_to_the_first() -> None:
     found = answers(np.array([[0, math.log(3)], [2, 2]]), ["no", "yes"])
     assert found == [Answer("yes", pytest.approx(0.75)), Answer("no", 0.5)]
+
+
+def test_labels_are_ranked_by_probability_and_ties_stay_in_their_order() -> None:
+    logits = np.array([[0, math.log(3), 0], [1, 1, 1]])
+    first, tied = ranked(logits, ["a", "b", "c"], 2)
+    assert first == [Answer("b", pytest.approx(0.6)), Answer("a", pytest.approx(0.2))]
+    assert [answer.prediction for answer in tied] == ["a", "b"]
+    assert [len(row) for row in ranked(logits, ["a", "b", "c"], 9)] == [3, 3]
 
 
 @pytest.mark.parametrize("count", [2, 3])
