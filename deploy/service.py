@@ -15,21 +15,22 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from deploy.admission import Intake, Late, deadline
 from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
 from deploy.keys import Keys
-from deploy.question import Question, examples_of
+from deploy.openapi import BODY, MOST_TOP, Alive, Answers, Ready, responses, tell
+from deploy.question import examples_of
 from deploy.releases import CHAMPION, Releases
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import LOG, JsonLines, RequestLog
@@ -40,23 +41,6 @@ THERE_IS = "there are POST /predict, GET /livez, /readyz and /metrics"
 DETAILS = {404: f"This path does not exist: {THERE_IS}.", 405: f"This path takes another method: {THERE_IS}."}
 # FastAPI's own telemetry records what clients sent.
 NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
-
-
-class Prediction(BaseModel):
-    """Answer to one input; the probability is in [0, 1]."""
-
-    prediction: str
-    probability: float
-
-
-class Answers(BaseModel):
-    """What POST /predict answers: one prediction per input, in their order, and the release that made them."""
-
-    version: str
-    predictions: list[Prediction]
-
-
-BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}}}
 
 
 def create_app(
@@ -85,17 +69,21 @@ def create_app(
     )  # fmt: skip
     app.state.answering = answering
     app.add_middleware(RequestLog, metrics=answering.metrics, routes=ROUTES)
-    _add_routes(app, answering, settings, Keys.from_environment() if keys is None else keys)
+    keys = Keys.from_environment() if keys is None else keys
+    _add_routes(app, answering, settings, keys)
     _add_errors(app)
+    tell(app, answering.runtime, keys.wanted)
     return app
 
 
 def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Keys) -> None:
     intake = Intake(settings)
 
-    @app.post("/predict", response_model=Answers, openapi_extra=BODY)
-    async def predict(request: Request) -> Response:
-        """Answer 1 to 64 texts, or files where the release answers files."""
+    told = responses(401, 408, 413, 422, 429, 500, 503, 504)
+
+    @app.post("/predict", response_model=Answers, responses=told, openapi_extra=BODY)
+    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=MOST_TOP)] | None = None) -> Response:
+        """Answer 1 to 64 texts, or files where the release answers files, each with `top_k` labels if asked for."""
         keys.check(request)
         line = request.state.line
         with intake.place() as body:
@@ -103,21 +91,21 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
             async with deadline(settings.deadline_ms):
                 examples = await examples_of(request, bytes(body), answering.runtime())
                 line["rows"] = len(examples)
-                answers = await answering.answer(line["request_id"], examples)
+                answers = await answering.answer(line["request_id"], examples, top_k)
         line["version"] = answers["version"]
         return JSONResponse(answers, headers={"connection": "close"} if answering.draining else None)
 
     @app.get("/livez")
-    async def livez() -> dict[str, bool]:
+    async def livez() -> Alive:
         """The process answers."""
-        return {"alive": True}
+        return Alive(alive=True)
 
-    @app.get("/readyz")
-    async def readyz() -> dict[str, str]:
+    @app.get("/readyz", responses=responses(503))
+    async def readyz() -> Ready:
         """The release is loaded and requests are taken."""
-        return {"version": answering.ready().version}
+        return Ready(version=answering.ready().version)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse, responses=responses(401))
     async def metrics(request: Request) -> Response:
         """Prometheus metrics."""
         keys.check(request)
@@ -127,6 +115,11 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
 def _add_errors(app: FastAPI) -> None:
     for kind, status in {InputError: 422, Overloaded: 429, Closed: 503, Late: 504}.items():
         _answer_with(app, kind, status)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_: Request, __: RequestValidationError) -> Response:
+        told = f"top_k is no whole number from 1 to {MOST_TOP}: leave it out for the most probable label alone."
+        return JSONResponse({"detail": told}, 422)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> Response:

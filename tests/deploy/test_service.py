@@ -16,8 +16,6 @@ from fastapi import FastAPI
 
 from deploy.admission import MEGABYTE
 from deploy.releases import Releases
-from deploy.service import create_app
-from deploy.settings import Settings
 from tasks.runtime import Runtime
 from tests.bundles import flip_byte, tiny_bundle
 from tests.serving import is_sentence, released, run
@@ -39,6 +37,28 @@ def test_predictions_come_with_the_version_that_made_them(releases: Path) -> Non
         assert [p["prediction"] for p in predictions] == ["good", "bad", "good"]
         assert [p["probability"] for p in predictions] == pytest.approx([SURE, SURE, 0.5])
         assert answer.json().keys() == {"version", "predictions"}
+
+    run(releases, test)
+
+
+@pytest.mark.parametrize(("count", "labels"), [(1, ["bad"]), (2, ["bad", "good"]), (9, ["bad", "good"])])
+def test_more_labels_come_on_request_the_most_probable_first(releases: Path, count: int, labels: list[str]) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        answer = await client.post(f"/predict?top_k={count}", json={"inputs": ["bad"]})
+        [prediction] = answer.json()["predictions"]
+        assert [one["prediction"] for one in prediction["top"]] == labels
+        assert [one["probability"] for one in prediction["top"]] == pytest.approx([SURE, 1 - SURE][: len(labels)])
+        assert prediction["prediction"] == "bad" and prediction["probability"] == prediction["top"][0]["probability"]
+
+    run(releases, test)
+
+
+@pytest.mark.parametrize("count", ["0", "1001", "secret", "1.5", ""])
+def test_a_number_of_labels_that_is_none_is_told(releases: Path, count: str) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        answer = await client.post(f"/predict?top_k={count}", json={"inputs": ["bad"]})
+        assert answer.status_code == 422 and answer.json()["detail"].startswith("top_k is no whole number from 1 to")
+        assert answer.json()["detail"].endswith(".") and "secret" not in answer.text
 
     run(releases, test)
 
@@ -225,12 +245,3 @@ def test_a_release_that_cannot_be_loaded_is_never_ready(tmp_path: Path) -> None:
         assert answer.status_code == 503 and f"not of {version}" in answer.json()["detail"]
 
     run(releases.folder, test)
-
-
-def test_the_schema_tells_body_and_answer(releases: Path) -> None:
-    schema = create_app(releases, settings=Settings(threads=1)).openapi()["paths"]["/predict"]["post"]
-    body = schema["requestBody"]["content"]["application/json"]["schema"]
-    assert body["properties"]["inputs"] | {"title": ""} == {
-        "title": "", "type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 64
-    }  # fmt: skip
-    assert "200" in schema["responses"]
