@@ -118,7 +118,7 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _(_: Request, __: RequestValidationError) -> Response:
-        told = f"top_k is no whole number from 1 to {MOST_TOP}: leave it out for the most probable label alone."
+        told = f"The value of top_k is no whole number from 1 to {MOST_TOP}: leave it out for one label alone."
         return JSONResponse({"detail": told}, 422)
 
     @app.exception_handler(HTTPException)
