@@ -7,6 +7,7 @@ measures. `paced` sends at a rate, whatever the answers take, as the world does.
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
 import re
@@ -173,6 +174,12 @@ async def paced(port: int, bodies: Sequence[bytes], rate: float, seconds: float,
 def memory_mb(pid: int) -> float:
     """Resident memory of a process now."""
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1024
+
+
+def texts_of(path: Path) -> list[str]:
+    """The first column of a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row[0] for row in csv.reader(file)][1:]
 
 
 def bodies_of(texts: Sequence[str]) -> list[bytes]:
