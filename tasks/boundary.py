@@ -1,7 +1,7 @@
 """The blocks below which nothing learns: their output is computed once a row and kept; then they stand aside.
 
-A row's output depends, in its last bits, on the rows beside it in a batch. So each is computed alone, and it makes no
-difference to any bit whether it is read from the store or, where that is full, computed again.
+A row's output depends, in its last bits, on the rows beside it in a batch. So it is always computed with the same few
+rows of its length, and whether it is read from the store or, where that is full, computed again changes no bit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from tasks import device, features
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 from tasks.network import tensors
 
-VALUES, SHAPES = "values.float32", "shapes.npy"
+VALUES, ROWS, SHAPES = "values.float32", "rows.npy", "shapes.npy"
+# Rows computed together: more fill the store little faster, and where it is full all of them are computed for one.
+GROUP_ROWS = 8
 # Largest difference that the rows beside a row may make, as a share of the largest feature.
 TOLERANCE = 1e-4
 Place = Callable[[Sequence[int]], None]
@@ -72,16 +74,16 @@ class Lower:
         padded = pad_sequence([torch.from_numpy(one) for one in states], batch_first=True)
         self.given = padded.to(device.of(self.backbone))
 
-    def compute(self, row: Arrays) -> np.ndarray:
-        """That output for one row alone, float32."""
+    def compute(self, rows: Sequence[Arrays]) -> np.ndarray:
+        """That output for rows of one length, float32, rows first."""
         self.given = None
         target = device.of(self.backbone)
         hook = self.backbone.blocks[self.block - 1].register_forward_hook(_stop)
         try:
             with torch.no_grad():
-                self.backbone.pooled(tensors(self.encoder, [row], target))
+                self.backbone.pooled(tensors(self.encoder, rows, target))
         except _Reached as reached:
-            states: np.ndarray = reached.args[0][0].float().cpu().numpy()
+            states: np.ndarray = reached.args[0].float().cpu().numpy()
             return states
         finally:
             hook.remove()
@@ -95,7 +97,7 @@ class Lower:
             batch = tensors(self.encoder, rows, device.of(self.backbone))
             try:
                 whole = self.backbone.pooled(batch)
-                self.give([self.compute(row) for row in rows])
+                self.give([self.compute([row])[0] for row in rows])
                 upper = self.backbone.pooled(batch)
             except (TypeError, ValueError, RuntimeError, AttributeError, LookupError):
                 return False
@@ -139,8 +141,7 @@ def aside(
     """
     lower = Lower(backbone, block, encoder)
     try:
-        sizes = [max(array.size for array in row.values()) for row in encoded]
-        if lower.exact([encoded[sizes.index(size)] for size in sorted({min(sizes), max(sizes)})]):
+        if lower.exact([min(encoded, key=_size), max(encoded, key=_size)]):
             kept = _kept(store, lower, encoded, say)
             yield lambda rows: lower.give([kept(i) for i in rows])
             return
@@ -154,16 +155,23 @@ def _kept(
     store: Store, lower: Lower, encoded: Sequence[Arrays], say: Callable[[str], None]
 ) -> Callable[[int], np.ndarray]:
     """Row -> output of the block below the boundary, from the store as far as it reaches."""
+    groups = _groups(encoded)
+
+    def computed(group: list[int]) -> np.ndarray:
+        return lower.compute([encoded[i] for i in group])
 
     def fill(made: Path) -> None:
+        rows: list[int] = []
         shapes: list[tuple[int, ...]] = []
         with (made / VALUES).open("wb") as file:
-            for row in encoded:
-                states = lower.compute(row)
+            for group in groups:
+                states = computed(group)
                 if file.tell() + states.nbytes > store.limit_gb * 1e9:
                     break
                 file.write(states.tobytes())
-                shapes.append(states.shape)
+                rows += group
+                shapes += [states.shape[1:]] * len(group)
+        np.save(made / ROWS, np.array(rows, dtype=np.int64), allow_pickle=False)
         np.save(made / SHAPES, np.array(shapes, dtype=np.int64), allow_pickle=False)
 
     content = store.identity() | {
@@ -172,20 +180,40 @@ def _kept(
         "rows": features.hash_rows(encoded),
         "limit_gb": store.limit_gb,
     }
-    folder = features.entry(store.folder, store.limit_gb, content, fill)
-    shapes = np.load(folder / SHAPES, allow_pickle=False)
-    ends = np.cumsum(shapes.prod(axis=1)) if len(shapes) else np.zeros(0, dtype=np.int64)
-    values = np.memmap(folder / VALUES, dtype=np.float32, mode="r") if len(shapes) else np.zeros(0, dtype=np.float32)
-    if len(shapes) < len(encoded):
-        say(f"resources.cache_gb holds the outputs of {len(shapes)} of {len(encoded)} rows: the rest are recomputed.")
+    stored = _read(features.entry(store.folder, store.limit_gb, content, fill))
+    if len(stored) < len(encoded):
+        say(f"resources.cache_gb holds the outputs of {len(stored)} of {len(encoded)} rows: the rest are recomputed.")
+    group_of = {i: group for group in groups for i in group}
 
     def states(i: int) -> np.ndarray:
-        if i >= len(shapes):
-            return lower.compute(encoded[i])
-        shape = tuple(shapes[i])
-        return np.array(values[ends[i] - int(np.prod(shape)) : ends[i]]).reshape(shape)
+        if i in stored:
+            return np.array(stored[i])
+        found: np.ndarray = computed(group_of[i])[group_of[i].index(i)]
+        return found
 
     return states
+
+
+def _groups(encoded: Sequence[Arrays]) -> list[list[int]]:
+    """Rows that are computed together: neighbours of one length, which depends on the rows alone."""
+    of_size: dict[int, list[int]] = {}
+    for i, row in enumerate(encoded):
+        of_size.setdefault(_size(row), []).append(i)
+    return [own[i : i + GROUP_ROWS] for _, own in sorted(of_size.items()) for i in range(0, len(own), GROUP_ROWS)]
+
+
+def _size(row: Arrays) -> int:
+    return max(array.size for array in row.values())
+
+
+def _read(folder: Path) -> dict[int, np.ndarray]:
+    """Row -> its output, memory-mapped."""
+    rows, shapes = (np.load(folder / name, allow_pickle=False) for name in (ROWS, SHAPES))
+    if not len(rows):
+        return {}
+    values = np.asarray(np.memmap(folder / VALUES, dtype=np.float32, mode="r"))
+    parts = np.split(values, np.cumsum(shapes.prod(axis=1))[:-1])
+    return {int(i): part.reshape(shape) for i, part, shape in zip(rows, parts, shapes, strict=True)}
 
 
 def _hash(backbone: Backbone, block: int) -> str:
