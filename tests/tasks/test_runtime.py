@@ -175,13 +175,13 @@ def test_a_text_encoder_with_a_number_that_cannot_be_meant_is_refused(
     "change", [{"resize": {"height": 4, "width": 2**20}}, {"crop": [2**20, 4]}, {"crop": [4, 0]}, {"max_pixels": -1}]
 )
 def test_an_image_encoder_of_a_huge_or_no_size_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    refused_encoder(tiny_image_bundle(tmp_path / "bundle"), change)
+    refused_encoder(tiny_image_bundle(tmp_path / "bundle"), change, modality="image", labels=["dark", "bright"])
 
 
-def refused_encoder(bundle: Path, change: dict[str, Any]) -> None:
+def refused_encoder(bundle: Path, change: dict[str, Any], **manifest: Any) -> None:
     path = bundle / "encoder/encoder.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
-    write_manifest(bundle)
+    write_manifest(bundle, **manifest)
     with pytest.raises(InputError, match="its encoder cannot be loaded"):
         Runtime.load(bundle, threads=1)
 
