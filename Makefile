@@ -23,6 +23,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.preparation
 	$(BIN)/python -m benchmarks.serving_images
 	$(BIN)/python -m benchmarks.prediction_log
+	$(BIN)/python -m benchmarks.bulk $(SETS)/text-classification/banking77/train.csv 20000 data/deployment/bundle
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.planted_faults $(SETS)/text-classification/trec/train.csv $(SETS)/text-classification/banking77/train.csv
 

@@ -73,12 +73,12 @@ def row_progress(total: int, quiet: bool) -> Iterator[Callable[[int, int], None]
 
     Args:
         total: rows in all.
-        quiet: no lines where stderr is no terminal, for a program reads it.
+        quiet: show nothing, for a program reads stderr, or the rows themselves run over the terminal.
 
     Yields:
         What takes the rows done so far, and how many of them an earlier call had done.
     """
-    if not sys.stderr.isatty():
+    if quiet or not sys.stderr.isatty():
         yield (lambda done, found: None) if quiet else RowLines(total, time.monotonic).show
         return
     from rich.console import Console

@@ -151,7 +151,7 @@ def test_one_module_knows_the_framework(library: str, allowed: tuple[str, ...]) 
 @pytest.mark.parametrize(
     ("modules", "forbidden"),
     [
-        ("deploy.service, tasks.runtime", HEAVY),
+        ("deploy.service, tasks.runtime, tasks.bulk.answer", HEAVY),
         ("flows.commands", [*HEAVY, "pyarrow", "onnxruntime", "sklearn"]),
     ],
 )

@@ -45,7 +45,8 @@ def predict(
         rows = open_source(path, data.input_column, Path() if source == "-" else None)
         refuse_unwritable(rows.schema, out)
         runtime = Runtime.load(Releases(root / "releases").path_of(release), threads)
-        with row_progress(rows.rows, quiet=as_json) as advance:
+        rows_are_seen = out is None and sys.stdout.isatty()
+        with row_progress(rows.rows, quiet=as_json or rows_are_seen) as advance:
             tally = answer(rows, runtime, data.input_column, data.label_column, out, threads, advance)
     judged = data.label_column in rows.schema.names
     _tell(tally, judged, runtime.version, as_json)
