@@ -89,7 +89,7 @@ class Batcher:
         *,
         tokens_of: Callable[[Any], int] = lambda row: 1,
         batch_rows: int = 16,
-        batch_tokens: int = 512,
+        batch_tokens: int = 256,
         wait_s: float = 0.002,
         queue_rows: int = 256,
         longest_s: float = math.inf,

@@ -77,7 +77,7 @@ class Settings:
 
     threads: int = field(default_factory=_cpus)
     batch_rows: int = 16
-    batch_tokens: int = 512
+    batch_tokens: int = 256
     wait_ms: float = 2.0
     queue_rows: int = 256
     deadline_ms: float = 5000.0
