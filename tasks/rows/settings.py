@@ -107,7 +107,8 @@ class Data(Strict):
     )
     where: dict[str, Scalar] = Field(description="Rows kept: column -> value.")
     label_descriptions: dict[str, Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]] = Field(
-        description="What a label means, in words: label -> description, for zero-shot; one without has its name."
+        description="What a label means, in words: label -> description, for zero-shot; one without has its name. "
+        "Where no row has a label, these are the labels, and label_column may be missing."
     )
     rules: dict[str, Rule] = Field(description="What the values of a column must be: column -> rule.")
     max_quarantined_share: float = Field(

@@ -20,6 +20,8 @@ from tasks import versions
 from tasks.artifacts import read_json, replace, sha256_source, sha256_text, write_json
 from tasks.errors import InputError
 from tasks.params import Data, Params, Source
+from tasks.rows.head import head
+from tasks.rows.read import label_text
 from tasks.sources import content, files, url
 from tasks.stage import STATE, one_writer
 
@@ -83,7 +85,9 @@ def refresh(home: Path, root: Path, params: Params) -> Refreshed:
     place = root / data.path
     with one_writer(root / STATE / "refresh.lock", BUSY), _staging(root) as folder:
         known = _known(root, data.path)
-        taken = take(source, folder, data.path, data, home, known)
+        # Only where there never were labels may a snapshot come without.
+        needed = data.model_copy(update={"label_descriptions": {}}) if _has_labels(place, data) else data
+        taken = take(source, folder, data.path, needed, home, known)
         if taken is None or (known and taken.record["sha256"] == known["sha256"]):
             return Refreshed(False, [], f"The source has nothing new: {data.path} stays as it is.")
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -157,6 +161,14 @@ def _known(root: Path, path: str) -> dict[str, Any] | None:
         return None
     found: dict[str, Any] = read_json(record)
     return found if found.get("sha256") == sha256_source(place) else None
+
+
+def _has_labels(place: Path, data: Data) -> bool:
+    """Whether any of the first rows in place has a label."""
+    table = head(place, (data.label_column,))
+    if table is None or table.column_names.count(data.label_column) != 1:
+        return False
+    return any(map(label_text, table.column(data.label_column).to_pylist()))
 
 
 def _sentence(record: dict[str, Any], path: str) -> str:

@@ -111,6 +111,20 @@ def test_a_source_gone_bad_leaves_the_last_good_snapshot(root: Path, count: int)
     assert (root / PATH).read_bytes() == before and not list((root / ".graft/staging").iterdir())
 
 
+def test_labels_that_the_source_lost_are_refused_and_those_it_never_had_are_not(root: Path, no_dvc: None) -> None:
+    set_params(root, data__label_descriptions={"a": "about apples", "b": "about birds"})
+    refresh(root)
+    before = (root / PATH).read_bytes()
+    set_params(root, source__query="SELECT text FROM rows")
+    with pytest.raises(InputError, match="has no column 'label'"):
+        refresh(root)
+    assert (root / PATH).read_bytes() == before
+    (root / PATH).unlink()
+    assert refresh(root).new and pq.read_table(root / PATH).column_names == ["text"]
+    write_rows(root / "rows.db", 41)
+    assert refresh(root).new
+
+
 def test_a_refresh_that_was_killed_before_it_was_tracked_is_completed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
