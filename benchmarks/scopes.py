@@ -18,17 +18,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from tasks.adaptation.balance import validation_loss
+from tasks.adaptation.loop import Job, train
+from tasks.adaptation.objective.supervised import Supervised
+from tasks.adaptation.search import search_and_train
 
 from benchmarks.text_sets import CANDIDATE, SETTINGS, TextSet, load
 from tasks import features, metrics
 from tasks import network as networks
 from tasks.adaptation import scope as scopes
 from tasks.adaptation import solve
-from tasks.adaptation.balance import validation_loss
 from tasks.adaptation.edge import computes_in_bfloat16
-from tasks.adaptation.loop import Job, train
-from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.search import search_and_train
 from tasks.boundary import Store
 from tasks.modalities.text import backbone, encode
 from tasks.network import Network

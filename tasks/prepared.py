@@ -51,12 +51,15 @@ class Prepared:
 
     def of(self, *splits: Split) -> Prepared:
         """Rows of these splits, in order."""
-        kept = [i for i, split in enumerate(self.splits) if split in splits]
+        return self.at([i for i, split in enumerate(self.splits) if split in splits])
+
+    def at(self, kept: Sequence[int]) -> Prepared:
+        """Rows at these places."""
         return Prepared(
             [self.ids[i] for i in kept],
             [self.splits[i] for i in kept],
             [self.inputs[i] for i in kept],
-            self.classes[kept],
+            self.classes[list(kept)],
             [self.encoded[i] for i in kept],
             self.labels,
         )

@@ -13,6 +13,7 @@ from tasks.strict import Share, Strict
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Pool = Literal["mean", "first", "last"]
+ScopeKind = Literal["frozen", "bias", "top", "gradual", "lora", "full"]
 
 
 def _row_of(registry: Mapping[str, str]) -> Callable[[str], str]:
@@ -90,6 +91,14 @@ class Limits(Strict):
     )
 
 
+class Halving(Strict):
+    """Successive halving: short adaptations, of which the better half goes on with twice the steps."""
+
+    models: int | None = Field(ge=1, description="Best models of the ranking that compete by each scope; null is off.")
+    scopes: list[ScopeKind] = Field(min_length=1, description="Scopes that compete.")
+    steps: int = Field(ge=1, description="Gradient steps of the first round.")
+
+
 class Strategy(Strict):
     """What decides, at adaptation.scope.kind auto, what learns: the table is tasks/selection/strategy.py."""
 
@@ -99,6 +108,11 @@ class Strategy(Strict):
     max_steps: int | None = Field(
         ge=1, description="Gradient steps that a training may take, its search included: over it, frozen; or null."
     )
+    max_minutes: float | None = Field(
+        gt=0,
+        description="The same in minutes, by a step's time as read once on the machine that chooses; or null.",
+    )
+    halving: Halving
 
 
 class Selection(Strict):
@@ -174,9 +188,7 @@ class Training(Strict):
 
 
 class Scope(Strict):
-    kind: Literal["auto", "frozen", "bias", "top", "gradual", "lora", "full"] = Field(
-        description="What learns; auto: as selection chose."
-    )
+    kind: Literal["auto", ScopeKind] = Field(description="What learns; auto: as selection chose.")
     frozen: FrozenScope
     top: TopScope
     gradual: GradualScope

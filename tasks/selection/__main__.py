@@ -14,7 +14,7 @@ from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table, write_json, write_text
 from tasks.modalities.contract import Arrays, Encoder
 from tasks.network import tensors
-from tasks.params import Candidate, Params
+from tasks.params import Candidate
 from tasks.rows.clean import Clean, Rows, load
 from tasks.rows.head import head
 from tasks.rows.kind import refuse_other_problem
@@ -25,12 +25,12 @@ from tasks.selection import (
     choice,
     contents,
     cost,
+    decision,
     distance,
     limits,
     probe,
     reading,
     shift,
-    strategy,
     transferability,
 )
 from tasks.stage import Stage, run
@@ -63,7 +63,7 @@ def main(stage: Stage) -> None:
     limits.refuse_nothing_left(len(scored) + len(whole), out)
     source = modalities.part(params.project.modality, "source")
     record = analysis.analyse(clean, source.UNIT, encodings) | _contents(stage, rows)
-    chosen, ranking, told = _chosen(stage, clean, scored, whole)
+    chosen, ranking, told = _chosen(stage, clean, rows, scored, whole)
     words = [
         *analysis.in_words(record),
         *contents.in_words(record),
@@ -87,19 +87,6 @@ def main(stage: Stage) -> None:
         stage.say(word)
 
 
-def _evidence(params: Params, clean: Clean, best: choice.Scored) -> strategy.Evidence:
-    settings = params.selection.strategy
-    steps = strategy.steps(len(clean.of("train")), params.adaptation.training)
-    return strategy.Evidence(
-        rows=len(clean.of("train", "validation")),
-        labels=len(clean.labels),
-        probe=best.accuracy,
-        steps=steps,
-        full_from=settings.full_from_rows_per_label,
-        over_budget=strategy.over_budget(steps, settings.max_steps),
-    )
-
-
 def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:
     data = stage.params.data
     texts = not modalities.part(stage.params.project.modality, "source").FILES
@@ -111,15 +98,14 @@ def _contents(stage: Stage, rows: Rows) -> dict[str, Any]:
 
 
 def _chosen(
-    stage: Stage, clean: Clean, scored: list[choice.Scored], whole: list[by_words.Whole]
+    stage: Stage, clean: Clean, rows: Rows, scored: list[choice.Scored], whole: list[by_words.Whole]
 ) -> tuple[dict[str, Any], list[dict[str, Any]], list[str]]:
     """The choice, the ranking, and what the choice rests on."""
     if not clean.labelled:
         words = zero_shot.label_words(clean.labels, stage.params.data.label_descriptions)
         return by_words.choose(whole, words), by_words.ranking(whole), []
-    picked = strategy.pick(_evidence(stage.params, clean, choice.ranked(scored)[0]))
-    chosen = choice.choose(scored, picked, len(stage.params.selection.candidates))
-    return chosen, choice.ranking(scored), [picked.sentence, choice.picks_in_words(scored)]
+    chosen = decision.decide(stage, scored, rows, clean)
+    return chosen, choice.ranking(scored), [chosen["strategy"]["sentence"], choice.picks_in_words(scored)]
 
 
 @dataclass(frozen=True)

@@ -89,21 +89,30 @@ def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
     ]
 
 
-def choose(scored: Sequence[Scored], picked: Picked, candidates: int = 1) -> dict[str, Any]:
+def deepest(model: Scored, scored: Sequence[Scored]) -> Scored:
+    """The best pool of a model at the most blocks that the limits leave."""
+    own = [one for one in scored if (one.source, one.revision) == (model.source, model.revision)]
+    most = max(one.depth for one in own)
+    return ranked([one for one in own if one.depth == most])[0]
+
+
+def choose(
+    scored: Sequence[Scored], picked: Picked, model: Scored | None = None, candidates: int = 1
+) -> dict[str, Any]:
     """The choice that the later phases read.
 
     Args:
         scored: all candidates of all models.
         picked: what learns, by the table of strategies.
+        model: whose best cut won the short adaptations; None for the first of the ranking.
         candidates: models that the params name; those without a score are out by a limit.
 
     Returns:
         model, scope, and for frozen and for all scopes that train blocks a depth and pool, each with a reason.
     """
-    best = ranked(scored)[0]
+    best = model or ranked(scored)[0]
     same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
-    deepest = max(one.depth for one in same_model)  # that the limits leave
-    last = ranked([one for one in same_model if one.depth == deepest])[0]
+    last = deepest(best, scored)
     return {
         "source": best.source,
         "revision": best.revision,
@@ -143,6 +152,8 @@ def _model_reason(best: Scored, scored: Sequence[Scored], candidates: int) -> st
         which = "candidate" if candidates == 1 else f"one of {candidates} candidates that selection.limits leave"
         return f"{best.source} is the only {which}."
     second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
+    if ranked([best, second])[0] != best:
+        return f"{best.source} won the short adaptations of selection.strategy.halving, {second.source} ranks first."
     return (
         f"{best.source} ranks first of {len(models)} models by {_votes(scored)} together: "
         f"{best.log_loss:.3f} and {best.log_me:.3f}, next {second.source} with {second.log_loss:.3f} and "

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.params import Training
+from tasks.params import Strategy, Training
+from tasks.training.scope import SCOPES
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Evidence:
         steps: gradient steps that a training takes at most.
         full_from: rows per label from which every block learns.
         over_budget: why training by gradient steps is out; None if it is not.
+        survivor: the scope that won the short adaptations; None where none ran.
     """
 
     rows: int
@@ -33,6 +35,7 @@ class Evidence:
     steps: int
     full_from: int
     over_budget: str | None = None
+    survivor: str | None = None
 
     @property
     def rows_per_label(self) -> float:
@@ -80,8 +83,14 @@ class Picked:
         )
 
 
+def _survives(scope: str) -> Rule:
+    because = "its log loss after short adaptations was the lowest, as selection.strategy.halving has them"
+    return Rule("short adaptations", lambda evidence: evidence.survivor == scope, scope, because)
+
+
 RULES: tuple[Rule, ...] = (
     Rule("budget", lambda e: e.over_budget is not None, "frozen", "{over_budget}"),
+    *(_survives(scope) for scope in SCOPES),
     Rule(
         "few rows",
         lambda e: e.rows_per_label < e.full_from,
@@ -117,8 +126,17 @@ def steps(rows: int, training: Training) -> int:
     return math.ceil(rows / training.batch_rows) * (searched + training.epochs)
 
 
-def over_budget(wanted: int, most: int | None) -> str | None:
-    """Why that many gradient steps are too many; None if they are not."""
-    if most is None or wanted <= most:
-        return None
-    return f"the {wanted} gradient steps of a training exceed selection.strategy.max_steps {most}"
+def over_budget(wanted: int, settings: Strategy, seconds_per_step: Callable[[], float]) -> str | None:
+    """Why that many steps are too many; None if they are not. No figure read off a clock stands in the reason.
+
+    Args:
+        wanted: steps of a training.
+        settings: what it may take.
+        seconds_per_step: asked only where there is a limit in minutes.
+    """
+    taken = f"the {wanted} gradient steps of a training"
+    if settings.max_steps is not None and wanted > settings.max_steps:
+        return f"{taken} exceed selection.strategy.max_steps {settings.max_steps}"
+    if settings.max_minutes is not None and wanted * seconds_per_step() > 60 * settings.max_minutes:
+        return f"{taken} would take longer than selection.strategy.max_minutes {settings.max_minutes:g}"
+    return None

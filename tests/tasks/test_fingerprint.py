@@ -65,11 +65,12 @@ def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "stages"),
     [
-        ("tasks/training/loop.py", "1_000_003", "1_000_033", {"adaptation"}),
-        ("tasks/training/scope/full.py", ": 1.0", ": 0.5", {"adaptation"}),
+        ("tasks/training/loop.py", "1_000_003", "1_000_033", {"selection", "adaptation"}),
+        ("tasks/training/scope/full.py", ": 1.0", ": 0.5", {"selection", "adaptation"}),
         ("tasks/rows/split.py", "SPLITS", "SPLITS = ()\nSPLITS", set(STAGES)),
         ("tasks/deployment/forms.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment"}),
         ("deploy/batching.py", "from __future__", "VALUE = 1\nfrom __future__", {"deployment_server"}),
+        ("tasks/adaptation/edge.py", "from __future__", "VALUE = 1\nfrom __future__", {"adaptation"}),
         ("tasks/selection/choice.py", "from __future__", "VALUE = 1\nfrom __future__", {"selection"}),
     ],
 )

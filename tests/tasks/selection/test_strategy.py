@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tasks.params import Strategy
 from tasks.selection.strategy import RULES, Evidence, over_budget, pick, steps
+from tasks.training.scope import SCOPES
 from tests.factories import params
 
 
@@ -18,6 +20,7 @@ def evidence(**changes: Any) -> Evidence:
 # What each row of the table decides, as (rule, scope): evidence on which it is the first that holds.
 DECIDES: dict[tuple[str, str], dict[str, Any]] = {
     ("budget", "frozen"): {"over_budget": "the 60 steps exceed 10"},
+    **{("short adaptations", scope): {"survivor": scope} for scope in SCOPES},
     ("few rows", "frozen"): {"rows": 199},
     ("enough rows", "full"): {"rows": 200},
 }
@@ -58,9 +61,27 @@ def test_steps_by_hand() -> None:
     assert steps(33, training.model_copy(update={"learning_rates": [0.1]})) == 3 * 4
 
 
+def never() -> float:
+    raise AssertionError("a clock was read without a limit in minutes")
+
+
+def settings(**changes: Any) -> Strategy:
+    return params().selection.strategy.model_copy(update=changes)
+
+
 @pytest.mark.parametrize(("most", "over"), [(None, False), (60, False), (59, True)])
 def test_a_budget_in_steps(most: int | None, over: bool) -> None:
-    reason = over_budget(60, most)
-    assert (reason is not None) is over
-    if reason:
-        assert reason == "the 60 gradient steps of a training exceed selection.strategy.max_steps 59"
+    reason = over_budget(60, settings(max_steps=most), never)
+    assert reason == ("the 60 gradient steps of a training exceed selection.strategy.max_steps 59" if over else None)
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(1.0, False), (1.01, True)])
+def test_a_budget_in_minutes_tells_no_figure_of_a_clock(seconds: float, over: bool) -> None:
+    reason = over_budget(60, settings(max_minutes=1.0), lambda: seconds)
+    told = "the 60 gradient steps of a training would take longer than selection.strategy.max_minutes 1"
+    assert reason == (told if over else None)
+
+
+def test_the_budget_decides_before_short_adaptations_do() -> None:
+    assert pick(evidence(over_budget="too many", survivor="full")).scope == "frozen"
+    assert pick(evidence(rows=8, survivor="full")).scope == "full"

@@ -1,0 +1,53 @@
+"""Edge: gathers the evidence for the table of strategies, short adaptations included, and decides by it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.rows.clean import Clean, Rows
+from tasks.selection import choice, halving, short, strategy
+from tasks.stage import Stage
+
+
+def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Clean) -> dict[str, Any]:
+    """What `choice.choose` makes of the table's pick, with the rounds of successive halving in its record.
+
+    Args:
+        stage: names params and folders.
+        scored: all candidates of all models.
+        rows: of the training side, a sample.
+        clean: all rows; those of the test split are not looked at.
+    """
+    settings = stage.params.selection.strategy
+    ranked = choice.ranked(scored)
+    deepest = choice.deepest(ranked[0], scored)
+    steps = strategy.steps(len(clean.of("train")), stage.params.adaptation.training)
+
+    def seconds_per_step() -> float:
+        return short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
+
+    over = strategy.over_budget(steps, settings, seconds_per_step)
+    competing = halving.entrants(ranked, settings.halving, trains=over is None)
+
+    def log_loss(one: halving.Entrant, taken: int) -> float:
+        cut = one.model if one.scope == "frozen" else choice.deepest(one.model, scored)
+        loss = short.log_loss(short.bench(stage, cut, one.scope, rows, clean.labels), taken)
+        stage.say(f"{one.name}: log loss {loss:.3f} after at most {taken} steps.")
+        return loss
+
+    rounds = halving.halved(competing, settings.halving.steps, log_loss) if len(competing) > 1 else []
+    left = halving.winner(rounds) if rounds else None
+    known = strategy.Evidence(
+        rows=len(clean.of("train", "validation")),
+        labels=len(clean.labels),
+        probe=ranked[0].accuracy,
+        steps=steps,
+        full_from=settings.full_from_rows_per_label,
+        over_budget=over,
+        survivor=left.scope if left else None,
+    )
+    candidates = len(stage.params.selection.candidates)
+    chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates)
+    chosen["strategy"]["halving"] = halving.record(rounds)
+    return chosen

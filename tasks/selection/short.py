@@ -1,0 +1,132 @@
+"""Edge: short real adaptations on the training side: what they reach, and how long one of their steps takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+
+import numpy as np
+
+from tasks import encoded as encoded_rows
+from tasks import features, metrics, modalities, readings
+from tasks import network as networks
+from tasks.artifacts import read_table
+from tasks.network import Network
+from tasks.params import Candidate
+from tasks.prepared import Prepared
+from tasks.problems.classification.answer import probabilities
+from tasks.rows.clean import Rows
+from tasks.selection.choice import Scored
+from tasks.stage import Stage
+from tasks.training import solve
+from tasks.training.balance import validation_loss
+from tasks.training.loop import Job, train
+from tasks.training.workbench import Workbench
+from tasks.weights import resolve
+
+# Steps that warm up, and steps that are timed.
+WARM, TIMED = 2, 4
+
+
+def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]) -> Workbench:
+    """What a model is adapted on by a scope: frozen at the cut that was scored, else at all blocks that are left.
+
+    Args:
+        stage: names params and folders.
+        model: a cut of it.
+        scope: what learns.
+        rows: of the training side.
+        labels: K, sorted.
+    """
+    modality = stage.params.project.modality
+    folder = resolve(Candidate(source=model.source, revision=model.revision), stage.root)
+    encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
+    source, store = modalities.part(modality, "source"), stage.staging / "short.arrow"
+    encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
+    every = [*rows]
+    data = Prepared(
+        [row.id for row in every],
+        [row.split for row in every],
+        [row.input for row in every],
+        np.array([labels.index(row.label) for row in every]),
+        encoded_rows.read(read_table(store)),
+        labels,
+    )
+    return Workbench(scope, model.depth, model.pool, data, encoder, folder, stage)
+
+
+def log_loss(one: Workbench, steps: int) -> float:
+    """Of the validation rows, after at most so many gradient steps from a solved head, which stays if it is better.
+
+    A frozen scope takes no steps. Others take the middle one of the rates, and see as many rows as the steps have room
+    for.
+
+    Args:
+        one: with rows of both splits.
+        steps: at least 1.
+    """
+    params, rows = one.stage.params, one.data.of("validation")
+    if one.solved:
+        data = one.data.of("train", "validation")
+        values = features.at_own_depth(one.maker(one.backbones.load)().backbone.eval(), one.encoder, data.encoded)
+        solved = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, one.balanced)
+        return _loss(rows, solved.validation, one.weights(one.data.of("train")))
+    job = _job(one, steps)
+    make = one.from_solved_head(one.maker(one.backbones.load)())
+    start = _loss(rows, networks.logits(make(), one.encoder, rows.encoded), job.weights)
+    return min(start, _trained(one, make, job))
+
+
+def _loss(rows: Prepared, logits: np.ndarray, weights: np.ndarray | None) -> float:
+    return validation_loss(metrics.judge(rows.classes, probabilities(logits)), weights)
+
+
+def _job(one: Workbench, steps: int) -> Job:
+    """A training of so many steps: of a part of the rows, or of all of them several times."""
+    settings = one.stage.params.adaptation.training
+    job = one.job(settings)
+    random = np.random.default_rng(one.stage.params.project.seed)
+    kept = np.sort(random.permutation(len(job.train))[: steps * settings.batch_rows])
+    part = job.train.at(kept.tolist())
+    epochs = max(1, round(steps * settings.batch_rows / len(part)))
+    rates = sorted(settings.learning_rates)
+    return replace(job, train=part, rate=rates[len(rates) // 2], epochs=epochs, least_epochs=epochs)
+
+
+def _trained(one: Workbench, make: Callable[[], Network], job: Job) -> float:
+    objective = one.objective(job.settings, job.train)
+    return train(make(), one.scope(one.kind), objective, job, None, lambda line: None).best
+
+
+def seconds_per_step(one: Workbench, revision: str) -> float:
+    """Of full fine-tuning on this machine, as read once and kept."""
+    stage, settings = one.stage, one.stage.params.adaptation.training
+    of = {
+        "what": "seconds of a training step",
+        "weights": revision,
+        "depth": one.depth,
+        "rows": settings.batch_rows,
+        "positions": int(np.median([one.encoder.positions(row) for row in one.data.encoded])),
+        "precision": one.precision,
+        "threads": stage.params.resources.threads,
+        "machine": readings.machine(),
+        "torch": metadata.version("torch"),
+    }
+    found = readings.once(stage.state(readings.FOLDER), of, lambda: {"seconds": _timed(one)})
+    assert found is not None
+    stage.readings["training_step"] = found
+    return float(found["seconds"])
+
+
+def _timed(one: Workbench) -> float:
+    make = one.maker(one.backbones.load)
+    spent = []
+    for steps in (WARM, TIMED):
+        job = _job(one, steps)
+        job = replace(job, validation=job.train.at([0]))
+        started = time.perf_counter()
+        _trained(one, make, job)
+        spent.append((time.perf_counter() - started) / steps)
+    return spent[-1]
