@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tasks import environment, modalities
 from tasks.errors import InputError
 from tasks.params import Candidate, Data, Params, Preparation, Project, load, read_tree
+from tasks.rows import references
 from tasks.rows.clean import load as load_rows
 from tasks.rows.kind import refuse_other_problem
 from tasks.sources.url import refuse_secrets
@@ -37,7 +38,9 @@ def check(root: Path, deep: bool = False) -> list[str]:
     found += _sentences(lambda: read_dvc_yaml(root))
     # What is no class at all makes the rows' own faults follow.
     found += _sentences(lambda: refuse_other_problem(root, params)) or _sentences(lambda: load_rows(root, params))
-    found += _left_to_dvc(root, params.data)
+    found += _sentences(lambda: references.load(root, params))
+    named = (params.data.path, params.data.test, params.data.feedback, *params.selection.references.values())
+    found += _left_to_dvc(root, [path for path in named if path is not None])
     for candidate in params.selection.candidates:
         if deep or not candidate.source.startswith("hub:"):
             found += _sentences(functools.partial(_prepares, candidate, root, params, hashed=deep))
@@ -68,9 +71,8 @@ def _data_faults(root: Path, path: Path) -> list[str]:
     return _sentences(lambda: load_rows(root, params))
 
 
-def _left_to_dvc(root: Path, data: Data) -> list[str]:
+def _left_to_dvc(root: Path, paths: Sequence[str]) -> list[str]:
     """After a clone, a merge or a checkout of git, files that DVC keeps are not there yet."""
-    paths = [path for path in (data.path, data.test, data.feedback) if path is not None]
     away = [path for path in paths if not (root / path).exists() and (root / f"{path}.dvc").is_file()]
     return [f"DVC keeps {path}: `dvc checkout` brings it, or `dvc pull` from the remote." for path in away]
 

@@ -38,17 +38,19 @@ MODULE_NAME = re.compile(rf"^({'|'.join(PACKAGES)})(\.[a-z0-9_]+)+$")
 def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[str, Any]:
     """Content of `code.yaml`: stage -> hash, and hashes of what else a stage depends on and DVC cannot name.
 
-    DVC's templates know no optional dependency: `data.test` and `data.feedback` may be null, and a candidate may lie in
-    a package.
+    DVC's templates know no optional dependency: `data.test` and `data.feedback` may be null, `selection.references`
+    names any number of sets, and a candidate may lie in a package.
     """
     project = params.get("project") or {}
     others = unused(project.get("modality"), project.get("problem"))
     hashes = {name: of_stage(stage["cmd"], others) for name, stage in sorted(dvc["stages"].items()) if name != "code"}
     data = params.get("data") or {}
-    found = [_companions(entry, root) for entry in (params.get("selection") or {}).get("candidates") or []]
+    selection = params.get("selection") or {}
+    found = [_companions(entry, root) for entry in selection.get("candidates") or []]
     return hashes | {
         "test_data": _hash_of(root, data.get("test")),
         "feedback_data": _hash_of(root, data.get("feedback")),
+        "reference_data": _hash_of_all(root, selection.get("references")),
         "models": sha256_text(canonical_json(found)),
     }
 
@@ -56,6 +58,13 @@ def code_yaml(dvc: dict[str, Any], params: dict[str, Any], root: Path) -> dict[s
 def _hash_of(root: Path, source: Any) -> str | None:
     path = root / source if isinstance(source, str) else None
     return sha256_source(path) if path and path.exists() else None
+
+
+def _hash_of_all(root: Path, sources: Any) -> str | None:
+    """Of sets by name; None where there are none."""
+    if not isinstance(sources, dict) or not sources:
+        return None
+    return sha256_text(canonical_json({str(name): _hash_of(root, path) for name, path in sources.items()}))
 
 
 def unused(modality: str | None, problem: str | None) -> frozenset[str]:

@@ -12,6 +12,7 @@ from tasks.problems import PROBLEMS
 from tasks.strict import Share, Strict
 
 Rate = Annotated[float, Field(gt=0, le=1)]
+ReferenceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Pool = Literal["mean", "first", "last"]
 ScopeKind = Literal["frozen", "bias", "top", "gradual", "lora", "full"]
 
@@ -122,6 +123,10 @@ class Selection(Strict):
     folds: int = Field(ge=2, le=20, description="Folds of the linear probe's cross-validation.")
     repeats: int = Field(ge=1, le=20, description="How often the cross-validation is drawn anew, under 200 rows.")
     max_rows: int = Field(ge=50, description="Rows the probe is scored on, at most.")
+    references: dict[ReferenceName, Annotated[str, StringConstraints(min_length=1)]] = Field(
+        description="Sets that are ranked by their distance to the training rows: name -> file or folder with "
+        "data.input_column, of which no label is looked at."
+    )
     strategy: Strategy
 
 

@@ -240,7 +240,7 @@ def test_code_hash_of_each_stage_is_its_own() -> None:
     for name, stage in DVC.items():
         keys = [key for e in stage.get("params", []) if isinstance(e, dict) for key in e["code.yaml"]]
         assert name == "code" or name in keys, f"{name}: add `code.yaml: [{name}]`, or new code leaves it fresh."
-        assert set(keys) <= {name, "test_data", "feedback_data", "models"}, (
+        assert set(keys) <= {name, "test_data", "feedback_data", "reference_data", "models"}, (
             f"{name} depends on the code of another stage: {keys}"
         )
 

@@ -46,6 +46,7 @@ def collect(root: Path) -> dict[str, Any]:
         "calibration": chain.get("calibration"),
         "selection": selection,
         "ranking": ranking,
+        "references": (_read(root, "data/selection/analysis.json") or {}).get("references"),
         "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]),
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
@@ -106,6 +107,7 @@ def text(record: dict[str, Any]) -> str:
         if one.get("picked_by")  # what a limit left out has none
     ]
     lines += _foreseen(record["prediction"])
+    lines += [record["references"]["reading"]] if record["references"] else []
     rows, out = data["rows"], sum(data["quarantined"].values())
     lines += [
         f"Data: {rows['train']} training, {rows['validation']} validation, {rows['test']} test rows; {out} quarantined."

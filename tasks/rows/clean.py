@@ -84,7 +84,7 @@ def _batches(root: Path, params: Params, source: Source) -> Iterator[RawRows]:
     data = params.data
     reading = {"path": data, "test": data.model_copy(update={"split_column": None}), "feedback": own(data)}
     path = root / getattr(data, source)
-    _refuse_other_kind(path, params)
+    refuse_other_kind(path, params)
     yield from batches(path, reading[source], checked=source == "feedback")
 
 
@@ -112,7 +112,7 @@ def _refuse_unknown_descriptions(columns: Columns, data: Data) -> None:
         )
 
 
-def _refuse_other_kind(path: Path, params: Params) -> None:
+def refuse_other_kind(path: Path, params: Params) -> None:
     """Files must lie in the folder that is named, so that DVC sees them all; cells stand in a table."""
     modality = params.project.modality
     if modalities.part(modality, "source").FILES:

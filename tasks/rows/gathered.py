@@ -51,7 +51,7 @@ class Gathered:
     def add(self, source: Source, raw: RawRows) -> None:
         """Check a batch of rows of one source, and keep what is known of them."""
         path: str = getattr(self._data, source)
-        cells = [_from_root(path, cell) if self._modality.FILES and cell else cell for cell in raw.inputs]
+        cells = [from_root(path, cell) if self._modality.FILES and cell else cell for cell in raw.inputs]
         found = inspect(self._modality, [cell for cell in cells if cell], self._root, self._settings)
         seen = [next(found) if cell else None for cell in cells]
         splits, misplaced = _said(source, raw, self._data)
@@ -127,7 +127,7 @@ def _first(*checks: list[str | None]) -> list[str | None]:
     return [next(filter(None, found), None) for found in zip(*checks, strict=True)]
 
 
-def _from_root(path: str, cell: str) -> str:
+def from_root(path: str, cell: str) -> str:
     """What a cell names, from the project's folder; a path that leaves its own folder leads out of the project."""
     named = posixpath.normpath(cell)
     outside = named.startswith(("/", "../")) or named == ".."

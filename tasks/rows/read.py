@@ -100,7 +100,7 @@ def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
     seen = kept = 0
     inspection = Inspection(path.name, data.rules)
     sample: list[str] | None = None if checked else []
-    for listed in _listed(path, data):
+    for listed in _listed(path, data, columns(data)):
         table = listed.table
         keep = kept_by(table, data.where)
         chosen = table.filter(keep)
@@ -108,7 +108,7 @@ def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
         if sample is not None and len(sample) < SAMPLE_ROWS:
             sample += [cell for cell in inputs if cell and cell.strip()]
             if len(sample) >= SAMPLE_ROWS:
-                _refuse_numbers(sample, path, data.input_column)
+                refuse_numbers(sample, path, data.input_column)
         yield RawRows(
             numbers=pa.array(range(seen + 1, seen + table.num_rows + 1)).filter(keep).to_pylist(),
             inputs=inputs,
@@ -119,14 +119,28 @@ def batches(path: Path, data: Data, checked: bool = False) -> Iterator[RawRows]:
             table=chosen,
         )
         seen, kept = seen + table.num_rows, kept + chosen.num_rows
-    _refuse_numbers(sample or [], path, data.input_column)
+    refuse_numbers(sample or [], path, data.input_column)
     if kept == 0:
         raise InputError(f"data.where {data.where} keeps none of the {seen} rows of {path.name}: change it.")
     inspection.refuse_gaps()
 
 
-def _listed(path: Path, data: Data) -> Iterator[Listing]:
-    wanted = columns(data)
+def examples(path: Path, data: Data) -> Iterator[list[str | None]]:
+    """Cells of the example column of a source that needs no label, a batch in memory at a time.
+
+    Args:
+        path: of the file or folder.
+        data: names the column, and how many rows there may be.
+
+    Raises:
+        InputError: as `batches`, of a file or this column.
+    """
+    name = data.input_column
+    for listed in _listed(path, own(data), [name], labelled=False):
+        yield _texts(_valid(listed.table, name, path), path, name)
+
+
+def _listed(path: Path, data: Data, wanted: Sequence[str], labelled: bool = True) -> Iterator[Listing]:
     numeric = {name for name, value in data.where.items() if not isinstance(value, str)}
     numeric |= {name for name, rule in data.rules.items() if rule.type != "string"}
     numeric -= {data.input_column, data.label_column}
@@ -136,7 +150,7 @@ def _listed(path: Path, data: Data) -> Iterator[Listing]:
         for table in stream(path, data.max_rows, needed, text_columns):
             yield Listing(table, [None] * table.num_rows)
         return
-    listed = read_folder(path, data.max_rows, text_columns)
+    listed = read_folder(path, data.max_rows, text_columns, labelled)
     check_columns(path.name, listed.table, wanted, REMEDY)
     yield listed
 
@@ -206,7 +220,8 @@ def is_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
-def _refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
+def refuse_numbers(sample: Sequence[str], path: Path, name: str) -> None:
+    """Refuse a column of which every value is a number."""
     if sample and all(is_number(value) for value in sample[:SAMPLE_ROWS]):
         raise InputError(f"Column {name!r} of {path.name} holds numbers, not text: set data.input_column to the text.")
 

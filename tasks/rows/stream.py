@@ -21,7 +21,7 @@ BLOCKS = (4_000_000, 64_000_000)
 ROW = re.compile(r"in row (\d+)")
 REMEDY = (
     "set data.input_column, data.label_column, data.group_column, data.split_column, data.time_column, data.where or "
-    "data.rules to one of these"
+    "data.rules to one of these, or give one of them this name"
 )
 
 

@@ -26,7 +26,6 @@ from tasks.selection import (
     contents,
     cost,
     decision,
-    distance,
     limits,
     probe,
     reading,
@@ -73,12 +72,9 @@ def main(stage: Stage) -> None:
         chosen["scopes"][chosen["scope"]]["reason"],
         *told,
     ]
-    if params.data.test is not None:
-        own = clean.of("test").from_source("test")
-        training, test = (side.sample(shift.ROWS, params.project.seed) for side in (rows, own))
-        enough = min(len(training), len(test)) >= distance.FEWEST_ROWS
-        record["shift"] = shift.measure(stage, chosen, training, test) if enough else None
-        words.append(distance.in_words(record["shift"]) if enough else distance.TOO_FEW)
+    apart, said = shift.tell(stage, chosen, rows, clean)
+    record |= apart
+    words += said
     write_json(stage.out("data/selection/analysis.json"), record)
     write_json(stage.out("data/selection/ranking.json"), [*ranking, *map(asdict, out)])
     write_json(stage.out("data/selection/choice.json"), chosen)

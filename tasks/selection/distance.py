@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -114,18 +115,24 @@ def record(a_distance: float, found: Discrepancy, words: Overlap | None) -> dict
     return {"proxy_a_distance": round(a_distance, 4), "discrepancy": rounded, "overlap": shared}
 
 
-def in_words(found: Mapping[str, Any]) -> str:
-    """The reading of what `record` gave, of test rows against training rows, in a sentence."""
+def margin(a_distance: float, rows: int) -> float:
+    """Half the width of the 95 % interval of a proxy A-distance, by the error rate of so many rows of each side."""
+    error = (2 - a_distance) / 4
+    return 1.96 * 4 * math.sqrt(error * (1 - error) / (2 * rows))
+
+
+def in_words(found: Mapping[str, Any], source: str = "training rows", target: str = "test rows") -> str:
+    """The reading of what `record` gave, of the target against the source, in a sentence."""
     distance, chance = found["proxy_a_distance"], found["discrepancy"]["chance"]
     told = f"a linear classifier tells one from the other in {50 + 25 * distance:.0f}% of cases, where 50% is chance"
     by = f"proxy A-distance {distance:.2f} of 2, maximum mean discrepancy {found['discrepancy']['value']:.4f}"
     rarely = f"which {chance:.1%} of random divisions reach"
     words = found["overlap"]
-    shared = f"; {words['words']:.0%} of the words in test rows occur in training rows" if words else ""
+    shared = f"; {words['words']:.0%} of the words in {target} occur in {source}" if words else ""
     if distance < NEAR and chance > 0.05:
-        verdict = "Test rows look like training rows"
+        verdict = "look like"
     elif distance < NEAR:
-        verdict = "Test rows are a little unlike training rows"
+        verdict = "are a little unlike"
     else:
-        verdict = "Test rows are far from training rows" if distance > FAR else "Test rows are unlike training rows"
-    return f"{verdict}: {told} ({by}, {rarely}){shared}."
+        verdict = "are far from" if distance > FAR else "are unlike"
+    return f"{target.capitalize()} {verdict} {source}: {told} ({by}, {rarely}){shared}."

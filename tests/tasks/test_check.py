@@ -136,6 +136,16 @@ def test_data_that_dvc_keeps_and_that_are_not_here_are_told(project: Path) -> No
     ]  # fmt: skip
 
 
+def test_a_reference_set_that_cannot_be_read_is_a_fault(project: Path) -> None:
+    edit(project, ("references: {}", "references: {books: data/raw/books.csv}"))
+    (fault,) = check.check(project)
+    assert fault.startswith("selection.references.books: There is no file ")
+    (project / "data/raw/books.csv.dvc").write_text("outs: []\n")
+    assert check.check(project)[1] == (
+        "DVC keeps data/raw/books.csv: `dvc checkout` brings it, or `dvc pull` from the remote."
+    )
+
+
 def test_labels_that_are_no_classes_are_one_fault(project: Path) -> None:
     rows = "".join(f"text {i},{i * 0.37:.2f},email\n" for i in range(80))
     (project / "data/raw/rows.csv").write_text("text,label,channel\n" + rows)

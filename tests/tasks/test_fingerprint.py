@@ -154,13 +154,31 @@ def test_hash_of_an_optional_source_appears_when_one_is_named(tmp_path: Path, le
         return fingerprint.code_yaml(dvc, {"data": {leaf: name}}, tmp_path)
 
     (tmp_path / "rows.csv").write_text("text,label\nx,a\n")
-    assert set(found(None)) == {"selection", "test_data", "feedback_data", "models"}
+    assert set(found(None)) == {"selection", "test_data", "feedback_data", "reference_data", "models"}
     assert found(None)[f"{leaf}_data"] is None
     named = found("rows.csv")[f"{leaf}_data"]
     assert isinstance(named, str) and len(named) == 64
     (tmp_path / "rows.csv").write_text("text,label\ny,a\n")
     assert found("rows.csv")[f"{leaf}_data"] != named
     assert found("gone.csv")[f"{leaf}_data"] is None
+
+
+def test_hash_of_reference_sets_follows_names_and_contents(tmp_path: Path) -> None:
+    def found(**paths: str) -> str | None:
+        made: str | None = fingerprint.code_yaml(
+            {"stages": {}}, {"selection": {"references": paths}}, tmp_path
+        )["reference_data"]  # fmt: skip
+        return made
+
+    for name in ("a.csv", "b.csv"):
+        (tmp_path / name).write_text(f"text\n{name}\n")
+    assert found() is None
+    both = found(a="a.csv", b="b.csv")
+    assert both == found(b="b.csv", a="a.csv") and both not in (found(a="a.csv"), found(a="b.csv", b="a.csv"))
+    (tmp_path / "b.csv").write_text("text\nother\n")
+    assert found(a="a.csv", b="b.csv") != both
+    broken = fingerprint.code_yaml({"stages": {}}, {"selection": {"references": ["a.csv"]}}, tmp_path)
+    assert broken["reference_data"] is None
 
 
 @pytest.fixture
@@ -217,4 +235,4 @@ def test_write_is_the_same_twice(tmp_path: Path) -> None:
     fingerprint.write(tmp_path)
     assert (tmp_path / "code.yaml").read_bytes() == first
     stages = yaml.safe_load((HOUSE / "dvc.yaml").read_text())["stages"]
-    assert set(yaml.safe_load(first)) == {*stages, "test_data", "feedback_data", "models"} - {"code"}
+    assert set(yaml.safe_load(first)) == {*stages, "test_data", "feedback_data", "reference_data", "models"} - {"code"}

@@ -27,7 +27,8 @@ def faults(folder: Path, content: dict[str, Any] | str | bytes) -> list[str]:
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict) or prefix in ("data.where.", "data.label_descriptions.", "data.rules."):
+    free = ("data.where.", "data.label_descriptions.", "data.rules.", "selection.references.")
+    if not isinstance(value, dict) or prefix in free:
         return {prefix[:-1]: value}
     return {path: leaf for key, part in value.items() for path, leaf in flat(part, f"{prefix}{key}.").items()}
 
@@ -151,6 +152,12 @@ def test_the_pools_of_a_modality_are_those_of_its_backbone(modality: str) -> Non
 def test_every_source_of_rows_is_a_file_of_its_own(tmp_path: Path, leaf: str) -> None:
     (sentence,) = faults(tmp_path, tree(data__path="data/a.csv", **{leaf: "./data/a.csv"}))
     assert "data.path, data.test and data.feedback must be different files" in sentence
+
+
+@pytest.mark.parametrize("sets", [{"a b": "x.csv"}, {"a": ""}, {"a": None}, ["x.csv"]])
+def test_a_reference_set_has_a_name_and_a_path(tmp_path: Path, sets: Any) -> None:
+    (sentence,) = faults(tmp_path, tree(selection__references=sets))
+    assert sentence.startswith("params.yaml: selection.references")
 
 
 def test_broken_yaml_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_any_lines_of_the_house_come_back() -> None:
 
 
 # Leaves that are mappings, and may be empty.
-MAPPINGS = ("data.where", "data.label_descriptions", "data.rules")
+MAPPINGS = ("data.where", "data.label_descriptions", "data.rules", "selection.references")
 
 
 def _less(tree: dict[str, Any], lost: set[str], prefix: str = "") -> dict[str, Any]:

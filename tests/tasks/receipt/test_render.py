@@ -108,7 +108,7 @@ def test_the_keys_of_the_report(project: Path) -> None:
     assert set(record) == {
         *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences", "f1_per_label"),
         *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "prediction", "adaptation", "data"),
-        *("quality", "lineage", "calibration"),
+        *("quality", "lineage", "calibration", "references"),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -126,6 +126,16 @@ def test_what_selection_foresaw_stands_beside_what_was_reached(project: Path) ->
     assert "Selection foresaw 62.5% for a probe" in text(record) and "it reaches 100.0%" in text(record)
     write_json(project / "data/selection/ranking.json", [])
     assert collect(project)["prediction"] is None
+
+
+def test_the_reading_of_reference_sets_is_told(project: Path) -> None:
+    assert collect(project)["references"] is None
+    write_json(project / "data/selection/analysis.json", {"labels": 2})
+    assert collect(project)["references"] is None
+    named = {"ranked": [{"name": "books"}], "reading": "Try books first."}
+    write_json(project / "data/selection/analysis.json", {"references": named})
+    record = collect(project)
+    assert record["references"] == named and "Try books first." in text(record).splitlines()
 
 
 def test_a_missing_zero_shot_score_has_its_reason(project: Path) -> None:
