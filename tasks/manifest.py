@@ -18,7 +18,8 @@ from tasks.errors import InputError
 
 FORMAT = 4
 MANIFEST = "manifest.json"
-JUDGED = "judged.json"
+# Ids of the rows that the model was judged on, and the first halves of those it learned from.
+JUDGED, LEARNED = "judged.json", "learned.npy"
 MAX_MANIFEST_BYTES = 1_000_000
 VERSION_DIGITS = 12
 SHA256 = re.compile(r"[0-9a-f]{64}")

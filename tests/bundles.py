@@ -23,6 +23,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from tasks import drift
 from tasks.artifacts import canonical_json, sha256_folder
+from tasks.rows.split import keys_of
 from tasks.runtime import schema
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
@@ -49,6 +50,7 @@ def tiny_bundle(
     head: np.ndarray = HEAD,
     rename: Mapping[str, str] = MappingProxyType({}),
     judged: Sequence[str] = (),
+    learned: Sequence[str] = (),
     **manifest: Any,
 ) -> Path:
     """Write a bundle and return its folder.
@@ -58,6 +60,7 @@ def tiny_bundle(
         head: weights (F, K), F = 2.
         rename: inputs and outputs of the graph that get another name.
         judged: ids of the rows that it was judged on.
+        learned: ids of the rows that it learned from.
         manifest: fields of manifest.json that get another value.
     """
     (folder / "encoder").mkdir(parents=True)
@@ -70,6 +73,8 @@ def tiny_bundle(
     (folder / "card.md").write_text("# A tiny bundle\n")
     if judged:
         (folder / "judged.json").write_text(canonical_json(sorted(judged)))
+    if learned:
+        np.save(folder / "learned.npy", np.sort(keys_of(learned)[:, 0]))
     write_manifest(folder, **manifest)
     return folder
 

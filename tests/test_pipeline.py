@@ -12,8 +12,10 @@ import yaml
 from tasks import stage as stages_module
 from tasks.artifacts import read_json, sha256_folder, write_json
 from tasks.errors import GateError, InputError
+from tasks.manifest import JUDGED, LEARNED
 from tasks.modalities import MODALITIES, part
 from tasks.params import Params, leaves, load
+from tasks.rows.split import keys_of
 from tasks.runtime import Runtime
 from tasks.strict import Strict
 from tasks.training import loop
@@ -58,6 +60,15 @@ def test_the_bundle_answers_as_the_checkpoint_did(project: Path) -> None:
     answers = Runtime.load(project / "data/deployment/bundle", threads=1).predict(raw)
     same = np.mean([a.prediction == test.labels[k] for a, k in zip(answers.answers, trained.argmax(1), strict=True)])
     assert same == 1.0
+
+
+def test_the_bundle_says_what_it_was_judged_on_and_what_it_learned_from(project: Path) -> None:
+    from tasks import prepared
+
+    rows, bundle = prepared.load(project), project / "data/deployment/bundle"
+    assert read_json(bundle / JUDGED) == sorted(rows.of("test").ids)
+    learned = keys_of(rows.of("train", "validation").ids)[:, 0]
+    assert np.load(bundle / LEARNED).tolist() == sorted(learned.tolist())
 
 
 def test_running_again_leaves_the_same_bytes(project: Path) -> None:

@@ -28,7 +28,7 @@ def main(stage: Stage) -> None:
     """A fresh process reloads the checkpoint; every form answers the rows that the training never saw."""
     params = stage.params
     rows = prepared.load(stage.root)
-    test = rows.of("test")
+    test, learned = rows.of("test"), rows.of("train", "validation")
     network = networks.load(stage.root / CHECKPOINT)
     encoder = modalities.part(params.project.modality, "encode").from_model(
         stage.root / prepared.FOLDER / prepared.MODEL, params.examples
@@ -62,7 +62,8 @@ def main(stage: Stage) -> None:
     reference = _reference(stage, pooled[name], artefacts[name].logits / description["temperature"])
     folder = stage.out("data/deployment/bundle")
     card = _card(stage, reason, calibrated)
-    bundle.write(folder, graphs[name], encoder, description, reference, card, test.ids)
+    seen = learned.ids if learned.labelled else []
+    bundle.write(folder, graphs[name], encoder, description, reference, card, test.ids, seen)
 
     source = modalities.part(params.project.modality, "source")
     raw = (source.read(cell, stage.root) for cell in test.inputs)

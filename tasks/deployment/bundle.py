@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks import calibration
 from tasks.artifacts import sha256_folder, write_json, write_text
 from tasks.drift import Reference
-from tasks.manifest import FORMAT, JUDGED, MANIFEST
+from tasks.manifest import FORMAT, JUDGED, LEARNED, MANIFEST
 from tasks.modalities.contract import Encoder
+from tasks.rows.split import keys_of
 from tasks.runtime import schema, session_options
 
 
@@ -23,6 +26,7 @@ def write(
     reference: Reference | None = None,
     card: str | None = None,
     judged: Sequence[str] = (),
+    learned: Sequence[str] = (),
 ) -> None:
     """Fill `folder`; without reference and card it is a candidate, complete enough to be scored as it would serve.
 
@@ -34,6 +38,7 @@ def write(
         reference: for drift.
         card: markdown.
         judged: ids of the rows that the model was judged on: what a later one is compared on too.
+        learned: ids of the rows that it learned from: what a later one is never compared on.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(graph, folder / "model.onnx")
@@ -44,6 +49,8 @@ def write(
         write_text(folder / "card.md", card)
     if judged:
         write_json(folder / JUDGED, sorted({*judged}))
+    if learned:
+        np.save(folder / LEARNED, np.sort(keys_of(learned)[:, 0]))
     written = {"format": FORMAT, "model": "model.onnx", "files": sha256_folder(folder)} | _schemas(graph)
     write_json(folder / MANIFEST, written | description)
 

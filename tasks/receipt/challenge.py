@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,11 +11,12 @@ import numpy as np
 from tasks import metrics, modalities
 from tasks.artifacts import read_json
 from tasks.errors import InputError
-from tasks.manifest import JUDGED
+from tasks.manifest import JUDGED, LEARNED
 from tasks.metrics import Estimate, Judged, Resamples
 from tasks.params import Params
 from tasks.receipt import compare
-from tasks.rows.clean import load
+from tasks.rows.clean import Row, load
+from tasks.rows.split import keys_of
 from tasks.runtime import Runtime
 
 # Rows that the live model was judged on, and those that came since; neither model was trained on any of them.
@@ -30,8 +31,9 @@ SPREAD = 0.01
 def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
     """Compare two bundles on the test rows of a project, as `challenge` does.
 
-    Those count that the champion was judged on, and those that came later; of others, which only another split makes
-    test rows, nobody knows what the champion learned.
+    Those count that the champion was judged on, and those that came later, by feedback or a new snapshot: all but those
+    it learned from, which only another split makes test rows. A champion whose bundle does not say from which it
+    learned, as older ones do not, is compared on what it was judged on and on feedback alone.
 
     Args:
         root: the project's folder.
@@ -44,8 +46,7 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     """
     source = modalities.part(params.project.modality, "source")
     models = [Runtime.load(folder, params.resources.threads) for folder in (champion, challenger)]
-    known_rows = frozenset(read_json(champion / JUDGED)) if JUDGED in models[0].manifest.files else frozenset()
-    rows = [row for row in load(root, params).of("test") if row.id in known_rows or row.source == "feedback"]
+    known_rows, rows = _comparable(root, params, champion, models[0].manifest.files)
     if not rows:
         raise InputError("No test row is left that the champion was judged on: `graft promote` decides by hand.")
     labels = [row.label for row in rows if row.label is not None]
@@ -68,6 +69,16 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     settings, seed = params.receipt, params.project.seed
     gate, resamples = params.monitoring.gate, settings.resamples
     return challenge(first, second, later, settings.metric, gate, lambda count: Resamples(count, resamples, seed))
+
+
+def _comparable(root: Path, params: Params, champion: Path, files: Collection[str]) -> tuple[frozenset[str], list[Row]]:
+    """Ids of the rows that the champion was judged on, and the test rows that it did not learn from."""
+    known = frozenset(read_json(champion / JUDGED)) if JUDGED in files else frozenset()
+    test = [*load(root, params).of("test")]
+    if LEARNED not in files:
+        return known, [row for row in test if row.id in known or row.source == "feedback"]
+    learned = np.isin(keys_of(row.id for row in test)[:, 0], np.load(champion / LEARNED))
+    return known, [row for row, seen in zip(test, learned, strict=True) if row.id in known or not seen]
 
 
 def judged(

@@ -151,6 +151,16 @@ def test_rows_that_only_another_split_makes_test_rows_do_not_count(tmp_path: Pat
     assert counts(between(tmp_path, SETTINGS, champion, champion))["before"] == 5
 
 
+def test_rows_of_a_new_snapshot_came_later_unless_the_champion_learned_from_them(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    old = [row.id for row in rows if row.source == "path"]
+    judged_on, learned = old[:5], old[5:8]
+    champion = tiny_bundle(tmp_path / "champion", judged=judged_on, learned=learned)
+    assert counts(between(tmp_path, SETTINGS, champion, champion)) == {
+        "all": len(rows) - 3, "before": 5, "later": len(rows) - 8,
+    }  # fmt: skip
+
+
 def test_without_a_row_to_compare_on_it_is_refused(tmp_path: Path) -> None:
     rows_of(tmp_path)
     champion = tiny_bundle(tmp_path / "champion", judged=["0" * 32])
