@@ -99,7 +99,7 @@ class Batcher:
         self._batch_rows, self._batch_tokens = batch_rows, batch_tokens
         self._wait_s, self._queue_rows, self._longest_s = wait_s, queue_rows, longest_s
         self._queue: deque[_Row] = deque()
-        self._running, self._row_s = 0, 0.0
+        self._running, self._row_s, self._last_row_s = 0, 0.0, 0.0
         self._wake = asyncio.Event()
         self._idle = self._closing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forward")
@@ -117,7 +117,8 @@ class Batcher:
             Overloaded: the queue has no place for all of them, or they would wait too long.
         """
         before = self.waiting + coming
-        wait_s = (before + self._running) * self._row_s
+        # The slower of the two: when passes become slow, what waits already will be late.
+        wait_s = (before + self._running) * max(self._row_s, self._last_row_s)
         if before + rows > self._queue_rows:
             raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.", wait_s)
         if wait_s > self._longest_s:
@@ -209,5 +210,6 @@ class Batcher:
             row.submission.take(row.place, answer)
 
     def _took(self, row_s: float) -> None:
+        self._running, self._last_row_s = 0, row_s
         # From 0 on, since a first pass is slow for reasons that do not come again.
-        self._running, self._row_s = 0, self._row_s + NEWEST * (row_s - self._row_s)
+        self._row_s += NEWEST * (row_s - self._row_s)
