@@ -152,10 +152,14 @@ async def paced(port: int, bodies: Sequence[bytes], rate: float, seconds: float,
     async def one(number: int) -> None:
         async with permits:
             status = 0
-            with suppress(OSError, asyncio.IncompleteReadError):
-                connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
-                status, _ = await ask(*connection, bodies[number % len(bodies)])
-                idle.append(connection)
+            while not status:
+                known = bool(idle)
+                with suppress(OSError, asyncio.IncompleteReadError):
+                    connection = idle.pop() if known else await asyncio.open_connection("127.0.0.1", port)
+                    status, _ = await ask(*connection, bodies[number % len(bodies)])
+                    idle.append(connection)
+                if not known:
+                    break  # one that was kept may have been closed meanwhile: clients try again
             statuses[status] += 1
             if status == 200:
                 times.append(time.perf_counter() - started - due[number])
