@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,8 @@ from tasks.errors import InputError
 if TYPE_CHECKING:
     from tasks.runtime import Example, Runtime
 
-MAX_INPUTS = 64
+MAX_INPUTS, MOST_TOP = 64, 1000
+NUMBER = re.compile(r"[0-9]{1,4}")
 FORM = "multipart/form-data"
 REASONS = {
     "json_invalid": "it is not JSON",
@@ -32,6 +34,18 @@ class Question(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     inputs: list[str] = Field(min_length=1, max_length=MAX_INPUTS)
+
+
+def top_k_of(request: Request) -> int | None:
+    """How many labels of each example a request asks for, None if it does not say.
+
+    Raises:
+        InputError: no whole number from 1 to `MOST_TOP`.
+    """
+    text = request.query_params.get("top_k")
+    if text is None or (NUMBER.fullmatch(text) and 1 <= int(text) <= MOST_TOP):
+        return None if text is None else int(text)
+    raise InputError(f"The value of top_k is no whole number from 1 to {MOST_TOP}: leave it out for one label alone.")
 
 
 async def examples_of(request: Request, body: bytes, runtime: Runtime) -> list[Example]:

@@ -15,11 +15,10 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -29,8 +28,8 @@ from deploy.admission import Intake, Late, deadline
 from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
 from deploy.keys import Keys
-from deploy.openapi import BODY, MOST_TOP, Alive, Answers, Ready, responses, tell
-from deploy.question import examples_of
+from deploy.openapi import QUESTION, Alive, Answers, Ready, responses, tell
+from deploy.question import examples_of, top_k_of
 from deploy.releases import CHAMPION, Releases
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import LOG, JsonLines, RequestLog
@@ -81,11 +80,11 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
 
     told = responses(401, 408, 413, 422, 429, 500, 503, 504)
 
-    @app.post("/predict", response_model=Answers, responses=told, openapi_extra=BODY)
-    async def predict(request: Request, top_k: Annotated[int, Query(ge=1, le=MOST_TOP)] | None = None) -> Response:
+    @app.post("/predict", response_model=Answers, responses=told, openapi_extra=QUESTION)
+    async def predict(request: Request) -> Response:
         """Answer 1 to 64 texts, or files where the release answers files, each with `top_k` labels if asked for."""
         keys.check(request)
-        line = request.state.line
+        line, top_k = request.state.line, top_k_of(request)
         with intake.place() as body:
             await intake.read(request, body)
             async with deadline(settings.deadline_ms):
@@ -115,11 +114,6 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
 def _add_errors(app: FastAPI) -> None:
     for kind, status in {InputError: 422, Overloaded: 429, Closed: 503, Late: 504}.items():
         _answer_with(app, kind, status)
-
-    @app.exception_handler(RequestValidationError)
-    async def _(_: Request, __: RequestValidationError) -> Response:
-        told = f"The value of top_k is no whole number from 1 to {MOST_TOP}: leave it out for one label alone."
-        return JSONResponse({"detail": told}, 422)
 
     @app.exception_handler(HTTPException)
     async def _(_: Request, error: HTTPException) -> Response:
