@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib.resources import files
+from math import inf
 from pathlib import Path
 
 import torch
@@ -116,7 +117,9 @@ def tell(ceilings: list[float], rates: dict[str, list[load.Load]], half: dict[st
     print(TABLE.format("", "requests/s", "failed", "of the ceiling", "graft is", "p99 saturated", "p99 half load"))
     for name, loads in rates.items():
         shares = [one.rate / top for one, top in zip(loads, ceilings, strict=True)]
-        times = statistics.median(a.rate / b.rate for a, b in zip(rates["graft"], loads, strict=True))
+        times = statistics.median(
+            a.rate / b.rate if b.rate else inf for a, b in zip(rates["graft"], loads, strict=True)
+        )
         failed = sum(one.statuses.total() - one.statuses[200] for one in [*loads, half[name]])
         print(
             TABLE.format(
