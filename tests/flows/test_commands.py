@@ -16,13 +16,15 @@ from typer.testing import CliRunner
 
 from deploy.releases import Releases
 from flows.commands import app
+from tasks.manifest import read_manifest
 from tasks.runtime import Runtime
+from tests.bundles import tiny_bundle
 from tests.serving import released
 
 HOUSE = Path(__file__).resolve().parents[2]
 COMMANDS = [
     "upgrade", "check", "status", "schema", "run", "report", "predict", "serve", "promote", "rollback", "history",
-    "monitor", "feedback", "retrain", "up", "stop", "schedule", "reproduce",
+    "export", "monitor", "feedback", "retrain", "up", "stop", "schedule", "reproduce",
 ]  # fmt: skip
 ROWS = [
     ("1", "good", "good"),
@@ -78,7 +80,7 @@ def test_every_command_has_help_and_the_shared_options(name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_says_where_there_is_no_project(name: str, tmp_path: Path) -> None:
-    arguments = {"predict": ["-"], "feedback": ["late.csv"]}.get(name, [])
+    arguments = {"predict": ["-"], "feedback": ["late.csv"], "export": ["folder"]}.get(name, [])
     result = CliRunner().invoke(app, [name, *arguments, "--project", str(tmp_path)])
     assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
     assert "There is no params.yaml in this folder" in result.stderr
@@ -188,6 +190,22 @@ def test_a_challenger_is_named_beside_the_champion(project: Path) -> None:
     record = releases.history()[-1]
     assert (record["alias"], record["from"], record["to"]) == ("challenger", None, champion)
     assert graft(project, "promote", "--challenger").exit_code == 2, "there is no bundle to be one"
+
+
+def test_export_writes_the_bundle_of_the_last_run(project: Path, tmp_path: Path) -> None:
+    refused = graft(project, "export", str(tmp_path / "exported"))
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        "There is no bundle in this project yet: run `graft run` first.\n",
+    )
+    tiny_bundle(project / "data/deployment/bundle")
+    (project / "data/adaptation/model").mkdir(parents=True)
+    (project / "data/adaptation/model/config.json").write_text('{"model_type": "bert"}')
+    result = graft(project, "export", str(tmp_path / "exported"), "--json")
+    version = read_manifest(project / "data/deployment/bundle").version
+    assert json.loads(result.stdout) == {"version": version, "folder": str(tmp_path / "exported")}
+    config = json.loads((tmp_path / "exported/config.json").read_text())
+    assert config["id2label"] == {"0": "good", "1": "bad"}
 
 
 def test_promote_and_rollback_refuse_what_is_not_there(project: Path) -> None:
