@@ -16,8 +16,9 @@ from tasks.errors import InputError
 from tasks.rows.table import check_columns, parse_jsonl, refuse_unlikely, told
 
 BATCH_ROWS = 8192
-# A row may be as long as a block. Most files are read with the small one, as only a few have to be read again.
-BLOCKS = (4_000_000, 64_000_000)
+# A row may be as long as a block. Most files are read with the small one, as only a few have to be read again; of a CSV
+# Arrow reads dozens of blocks ahead.
+BLOCKS = (1_000_000, 64_000_000)
 ROW = re.compile(r"in row (\d+)")
 REMEDY = (
     "set data.input_column, data.label_column, data.group_column, data.split_column, data.time_column, data.where or "
