@@ -73,7 +73,7 @@ def timed(code: str, *arguments: str | Path) -> tuple[float, float, float]:
     said = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
-    assert child.returncode == 0, said.decode()
+    assert child.returncode == 0, f"ended with {child.returncode}: {said.decode()}"
     return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
