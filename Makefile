@@ -24,6 +24,11 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.serving_images
 	$(BIN)/python -m benchmarks.prediction_log
 	$(BIN)/python -m benchmarks.bulk $(SETS)/text-classification/banking77/train.csv 20000 data/deployment/bundle
+	$(BIN)/python -m benchmarks.fuzz_server
+	$(BIN)/python -m benchmarks.hot_reload
+	$(BIN)/python -m benchmarks.openapi
+	$(BIN)/python -m benchmarks.serving $(SETS)/text-classification/banking77/test.csv .graft/bench/serving
+	$(BIN)/python -m benchmarks.overload .graft/bench/serving/releases $(SETS)/text-classification/banking77/test.csv
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.planted_faults $(SETS)/text-classification/trec/train.csv $(SETS)/text-classification/banking77/train.csv
 

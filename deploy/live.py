@@ -103,8 +103,8 @@ class Live:
             batch_tokens=settings.batch_tokens,
             wait_s=settings.wait_ms / 1e3,
             queue_rows=settings.queue_rows,
-            # Half of the deadline, since what waits may take longer than what was before it.
-            longest_s=settings.deadline_ms / 2e3,
+            # A quarter of the deadline, since what waits may take longer than what was before it.
+            longest_s=settings.deadline_ms / 4e3,
             on_batch=self._metrics.batch_rows.observe,
         )
 

@@ -51,7 +51,7 @@ class Settings:
         wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
         queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
         deadline_ms: from a whole body to its answer, 1 to 3600000 milliseconds; what takes longer is answered 504. What
-            would have to wait for over half of it, as far as one can tell, is answered 429 at once.
+            would have to wait for over a quarter of it, as far as one can tell, is answered 429 at once.
         requests: that have begun and are not answered, 1 to 100000; beyond, 429.
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
         bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429.
