@@ -29,6 +29,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.openapi
 	$(BIN)/python -m benchmarks.serving $(SETS)/text-classification/banking77/test.csv .graft/bench/serving
 	$(BIN)/python -m benchmarks.overload .graft/bench/serving/releases $(SETS)/text-classification/banking77/test.csv
+	$(BIN)/python -m benchmarks.quantised $(SETS) .graft/bench/forms
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.planted_faults $(SETS)/text-classification/trec/train.csv $(SETS)/text-classification/banking77/train.csv
 
