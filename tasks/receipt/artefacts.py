@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 NOTE = "Loss: points of {metric} that the checkpoint scores more, with the 95 % interval, on the same {rows} test rows."
+# From the checkpoint to the answer over HTTP; what stands between `onnx` and `served` are forms of the graph.
+FIRST, LAST = ("checkpoint", "reloaded", "onnx"), ("served", "http")
 SPEED = "Speed on this machine, milliseconds: a row alone (median, 99th percentile), a row in a batch of 32."
 
 
@@ -16,7 +19,8 @@ def table(record: dict[str, Any]) -> list[str]:
     """
     metric, rows = record["metric"], record["test_rows"]
     lines = [f"{'artefact':<24}{metric:>10}{'loss':>22}{'largest difference':>20}{'changed':>14}{'MB':>8}"]
-    for name, one in record["artefacts"].items():
+    for name in _in_order(record["artefacts"]):
+        one = record["artefacts"][name]
         size = "" if one["bytes"] is None else f"{one['bytes'] / 1e6:.1f}"
         changed = f"{one['changed_answers']} ({one['changed_answers'] / rows:.1%})"
         score = "-" if one[metric] is None else f"{one[metric]:.4f}"
@@ -24,6 +28,11 @@ def table(record: dict[str, Any]) -> list[str]:
     lines.append(NOTE.format(metric=metric, rows=rows))
     lines += _speed(((record["lineage"]["runs"]["deployment"] or {}).get("deployment") or {}).get("forms") or {})
     return lines
+
+
+def _in_order(names: Iterable[str]) -> list[str]:
+    place = {name: i - len(FIRST) for i, name in enumerate(FIRST)} | {name: 1 + i for i, name in enumerate(LAST)}
+    return sorted(names, key=lambda name: (place.get(name, 0), name))
 
 
 def _loss(estimate: dict[str, float] | None) -> str:
