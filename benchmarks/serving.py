@@ -27,7 +27,7 @@ from benchmarks import load
 from benchmarks.peers.bare_model import Model
 from deploy.releases import Releases
 from tasks import export
-from tasks.deployment import bundle, quantise
+from tasks.deployment import bundle, forms
 from tasks.modalities.text import backbone, encode
 from tasks.modalities.text.settings import Settings
 from tasks.network import Network
@@ -47,11 +47,10 @@ def made(work: Path, texts: list[str]) -> tuple[Path, Path]:
         encoder = encode.from_model(MINILM, Settings(max_tokens=128, max_characters=10_000))
         body = backbone.load(MINILM)
         network = Network(body, torch.nn.Linear(body.width, LABELS)).eval()
-        export.export(network, encoder, encoder.encode(texts[:2]), work / "float32.onnx", 20)
-        quantise.quantise(work / "float32.onnx", work / "int8.onnx")
+        export.export(network, encoder, encoder.encode(texts[:2]), work / f"{forms.FLOAT32}.onnx", 20)
         described = {"project": "speed", "modality": "text", "problem": "classification", "made_from": {}}
-        described |= {"labels": [f"label {k}" for k in range(LABELS)], "artefact": "int8"}
-        bundle.write(work / "bundle", work / "int8.onnx", encoder, described)
+        described |= {"labels": [f"label {k}" for k in range(LABELS)], "artefact": "int8", "temperature": 1.0}
+        bundle.write(work / "bundle", forms.make("int8", work, []), encoder, described | {"licence": None})
         config = AutoConfig.from_pretrained(MINILM, num_labels=LABELS)
         AutoModelForSequenceClassification.from_pretrained(MINILM, config=config).save_pretrained(folder)
         for path in MINILM.glob("*token*"):

@@ -187,7 +187,7 @@ class Runtime:
 
     def ranked(self, logits: np.ndarray, count: int) -> list[list[Any]]:
         """Logits (N, K) that `answers` took -> per row its `count` most probable answers, or K if that is less."""
-        ranked: list[list[Any]] = self._answer.ranked(logits, self.manifest.labels, count)
+        ranked: list[list[Any]] = self._answer.ranked(self._calibrated(logits), self.manifest.labels, count)
         return ranked
 
     def predict(self, examples: Iterable[Example], batch_rows: int = BATCH_ROWS) -> Predictions:

@@ -38,9 +38,14 @@ def test_answers_are_those_worked_out_by_hand(runtime: Runtime) -> None:
 
 
 def test_probabilities_are_calibrated_and_logits_stay(tmp_path: Path) -> None:
-    found = Runtime.load(tiny_bundle(tmp_path / "bundle", temperature=2.0), threads=1).predict(["good", "good bad"])
+    runtime = Runtime.load(tiny_bundle(tmp_path / "bundle", temperature=2.0), threads=1)
+    found = runtime.predict(["good", "good bad"])
     np.testing.assert_allclose(found.logits, [[4, 0], [2, 2]])
-    assert [answer.probability for answer in found.answers] == pytest.approx([1 / (1 + math.exp(-4 / 2)), 0.5])
+    sure = 1 / (1 + math.exp(-4 / 2))
+    assert [answer.probability for answer in found.answers] == pytest.approx([sure, 0.5])
+    assert [one.probability for one in runtime.ranked(found.logits, 2)[0]] == pytest.approx([sure, 1 - sure])
+    (shares,) = runtime.probabilities_usable(["good"])
+    assert shares == pytest.approx([sure, 1 - sure])
 
 
 def test_a_graph_that_is_not_what_the_manifest_says_is_refused(tmp_path: Path) -> None:
