@@ -2,7 +2,7 @@
 
 `python -m benchmarks.scopes DATA WORK [small] [store] [whole]`: DATA as in `benchmarks.selection`; what is measured is
 kept in WORK, so that a killed run goes on. `small`: 32 rows a label, five draws. `store`: top 2 of 6 blocks, five
-epochs, with and without. `whole`: full and LoRA on all rows, one draw.
+epochs, with and without. `whole`: full and LoRA on all rows of `text_sets`, one draw.
 """
 
 from __future__ import annotations
