@@ -1,18 +1,18 @@
 """Regret of what selection picks on public text sets, beside single scores, and what selection costs.
 
-python -m benchmarks.selection DATA WORK [DRAWS]: DATA holds the sets; WORK keeps features and draws, so that a killed
-run goes on where it was. Every depth x pool of one model is adapted with the frozen scope and scored on the set's own
-test rows; regret is the best realised accuracy minus the pick's.
+python -m benchmarks.selection DATA WORK [DRAWS]: DATA holds the sets; WORK keeps features and a line a cell, so that a
+killed run goes on where it was. Every depth x pool of one model is adapted with the frozen scope and scored on the
+set's own test rows; regret is the best realised accuracy minus the pick's. Without DRAWS a reduced form: one draw of 8
+and 32 rows a label, since one of all rows takes minutes a set.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from itertools import product
 from multiprocessing import get_context
@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import weightedtau
 
-from benchmarks import text_sets
+from benchmarks import cells, text_sets
 from benchmarks.selection_cost import shares
-from tasks.features import Key
 from tasks.modalities.text import backbone
 from tasks.params import FrozenScope
 from tasks.prepared import Prepared
@@ -38,7 +37,9 @@ VALIDATION_SHARE = 0.15
 FROZEN = FrozenScope(inverse_regularisation=[0.001, 0.01, 0.1, 1.0], folds=5)
 FOLDS, REPEATS, SEED = 5, 4, 13
 DEEPEST = 6
-Record = dict[str, Any]
+Record = cells.Cell
+# Set, size and the cells of all its candidates.
+Draw = tuple[str, str, list[Record]]
 # Name -> value of each candidate, higher is better; the pick is the first of the largest.
 RULES: dict[str, Callable[[list[Record]], np.ndarray]] = {
     "Graft": lambda all_of: _places(all_of),
@@ -66,6 +67,11 @@ def draw(classes: np.ndarray, per_label: int | None, seed: Sequence[int]) -> np.
     return np.sort(np.concatenate(kept))
 
 
+def picked(rows: text_sets.TextSet, name: str, size: str, number: int) -> np.ndarray:
+    """Positions of the training rows of one draw of a set."""
+    return draw(rows.classes["train"], SIZES[size], (zlib.crc32(name.encode()), SIZES[size] or 0, number))
+
+
 def realised(train: np.ndarray, test: np.ndarray, classes: dict[str, np.ndarray], count: int, seed: int) -> np.ndarray:
     """Which test rows (M,) the frozen scope answers right with its head solved on (N, F) features."""
     drawn = np.random.default_rng(seed).random(len(train))
@@ -75,52 +81,59 @@ def realised(train: np.ndarray, test: np.ndarray, classes: dict[str, np.ndarray]
     return np.asarray(logits.argmax(axis=1) == classes["test"])
 
 
-def measure(name: str, size: str, number: int, data: Path, work: Path) -> list[Record]:
+def scored(features: np.ndarray, classes: np.ndarray, count: int, depth: int) -> Record:
+    """What selection knows of one candidate: every score of features (N, F) for class numbers (N,)."""
+    scores = asdict(probe.score(features, classes, count, FOLDS, REPEATS, SEED))
+    scores |= transferability.scores(features, classes, SEED)
+    return scores | {"off_typical": probe.off_typical(depth / DEEPEST, backbone.TYPICAL_DEPTH, len(features))}
+
+
+def measured(name: str, size: str, number: int, data: Path, work: Path) -> Draw:
     """One draw: each candidate's scores on the drawn rows, its realised accuracy, and that on halves of the test."""
-    rows = text_sets.load(data, name)
-    found: dict[str, dict[Key, np.ndarray]] = {
-        side: text_sets.pooled(work / "features", rows.texts[side]) for side in ("train", "test")
-    }
-    picked = draw(rows.classes["train"], SIZES[size], (zlib.crc32(name.encode()), SIZES[size] or 0, number))
-    classes = {"train": rows.classes["train"][picked], "test": rows.classes["test"]}
-    records = []
-    for (depth, pool), features in sorted(found["train"].items()):
-        train = features[picked]
+    path, key = work / "selection.jsonl", {"set": name, "size": size, "draw": number}
+    missing = {*product(range(DEEPEST + 1), text_sets.POOLS)} - {*map(place, cells.read(path, **key))}
+    if missing:
+        rows = text_sets.load(data, name)
+        found = {side: text_sets.pooled(work / "features", rows.texts[side]) for side in ("train", "test")}
+        own = picked(rows, name, size, number)
+        classes = {"train": rows.classes["train"][own], "test": rows.classes["test"]}
+    for depth, pool in sorted(missing):
+        train = found["train"][depth, pool][own]
         right = realised(train, found["test"][depth, pool], classes, rows.count, SEED + number)
-        scored = asdict(probe.score(train, classes["train"], rows.count, FOLDS, REPEATS, SEED))
-        scored |= transferability.scores(train, classes["train"], SEED)
-        scored["off_typical"] = probe.off_typical(depth / DEEPEST, backbone.TYPICAL_DEPTH, len(train))
-        halves = [float(right[start::2].mean()) for start in (0, 1)]
-        records.append({"depth": depth, "pool": pool, "realised": float(right.mean()), "halves": halves} | scored)
-    return records
+        cell = key | {"depth": depth, "pool": pool} | judged(right)
+        cells.add(path, cell | scored(train, classes["train"], rows.count, depth))
+    return name, size, sorted(cells.read(path, **key), key=place)
 
 
-def kept(name: str, size: str, number: int, data: Path, work: Path) -> tuple[str, str, list[Record]]:
-    """As `measure`, from the work folder where it is there."""
-    path = work / "draws" / f"{name}-{size}-{number}.json"
-    if not path.is_file():
-        records = measure(name, size, number, data, work)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".part").write_text(json.dumps(records), encoding="utf-8")
-        path.with_suffix(".part").rename(path)
-    return name, size, json.loads(path.read_text(encoding="utf-8"))
+def place(cell: Record) -> tuple[int, str]:
+    """A candidate's depth and pool."""
+    return cell["depth"], cell["pool"]
+
+
+def judged(right: np.ndarray) -> Record:
+    """Accuracy on all test rows and on halves of them, from whether each is answered right (M,)."""
+    return {"realised": float(right.mean()), "halves": [float(right[start::2].mean()) for start in (0, 1)]}
 
 
 def _column(all_of: list[Record], name: str) -> np.ndarray:
     return np.array([one[name] for one in all_of])
 
 
-def _places(all_of: list[Record]) -> np.ndarray:
-    """Places in Graft's ranking, the first 0 and those below negative; a deeper cut costs more operations."""
-    scored = [
-        choice.Scored(
-            source="", revision="", deepest=DEEPEST, parameters=0, bytes=0, operations=one["depth"],
-            **{name: value for name, value in one.items() if name not in ("realised", "halves")},
-        )
+def as_scored(all_of: list[Record]) -> list[choice.Scored]:
+    """Cells as the candidates of one model; a deeper cut costs more operations."""
+    known = {field.name for field in fields(choice.Scored)}
+    model = {"source": "", "revision": "", "deepest": DEEPEST, "parameters": 0, "bytes": 0}
+    return [
+        choice.Scored(**model, operations=one["depth"], **{name: one[name] for name in known & one.keys()})
         for one in all_of
-    ]  # fmt: skip
-    place = {one: -number for number, one in enumerate(choice.ranked(scored))}
-    return np.array([place[one] for one in scored])
+    ]
+
+
+def _places(all_of: list[Record]) -> np.ndarray:
+    """Places in Graft's ranking, the first 0 and those below negative."""
+    candidates = as_scored(all_of)
+    below = {one: -number for number, one in enumerate(choice.ranked(candidates))}
+    return np.array([below[one] for one in candidates])
 
 
 def regret(values: np.ndarray, accuracy: np.ndarray) -> float:
@@ -134,12 +147,12 @@ def noise(all_of: list[Record]) -> float:
     return (regret(first, second) + regret(second, first)) / 2
 
 
-def table(draws: list[tuple[str, str, list[Record]]], size: str) -> list[str]:
+def table(draws: list[Draw], size: str, rules: dict[str, Callable[[list[Record]], np.ndarray]]) -> list[str]:
     """Markdown: mean regret of each rule by set and over sets, and its mean weighted Kendall tau."""
     names = [name for name in text_sets.SETS if any(one[:2] == (name, size) for one in draws)]
     of = {name: [all_of for set_name, s, all_of in draws if (set_name, s) == (name, size)] for name in names}
     lines = [f"| {size} a label | mean | worst set | {' | '.join(names)} | tau |", "|---" * (len(names) + 4) + "|"]
-    for rule, value in RULES.items():
+    for rule, value in rules.items():
         lost = [np.mean([regret(value(one), _column(one, "realised")) for one in of[name]]) for name in names]
         taus = [weightedtau(value(one), _column(one, "realised")).statistic for name in names for one in of[name]]
         lines.append(_row(rule, lost, f"{np.nanmean(taus):.2f}"))
@@ -153,7 +166,7 @@ def _row(rule: str, lost: Sequence[Any], tau: str) -> str:
     return f"| {rule} | {np.mean(lost):.2f} | {np.max(lost):.2f} | {cells} | {tau} |"
 
 
-def main(data: Path, work: Path, draws: int) -> None:
+def main(data: Path, work: Path, draws: int | None) -> None:
     """Print a table per size and the share that selection costs of fully fine-tuning every candidate."""
     if not data.is_dir():
         raise SystemExit(f"There is no folder {data} with text sets: name another one.")
@@ -161,14 +174,15 @@ def main(data: Path, work: Path, draws: int) -> None:
         rows = text_sets.load(data, name)
         for side in ("test", "train"):
             text_sets.pooled(work / "features", rows.texts[side])
-    jobs = [(name, size, number, data, work) for size, number, name in product(SIZES, range(draws), text_sets.SETS)]
+    sizes = [*SIZES] if draws else ["8", "32"]
+    jobs = [(name, size, n, data, work) for size, n, name in product(sizes, range(draws or 1), text_sets.SETS)]
     with get_context("spawn").Pool(os.cpu_count()) as pool:
-        found = pool.starmap(kept, jobs, chunksize=1)
-    for size in SIZES:
-        print("\n".join(table(found, size)), flush=True)
-    drawers = {size: partial(draw, per_label=per_label, seed=(SEED,)) for size, per_label in SIZES.items()}
+        found = pool.starmap(measured, jobs, chunksize=1)
+    for size in sizes:
+        print("\n".join(table(found, size, RULES)), flush=True)
+    drawers = {size: partial(draw, per_label=SIZES[size], seed=(SEED,)) for size in sizes}
     print("\n".join(shares(data, work, drawers)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else None)

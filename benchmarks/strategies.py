@@ -8,34 +8,27 @@ benchmarks/judging.py makes of them.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
-from io import StringIO
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from benchmarks import judging, text_sets
+from benchmarks import adapted, cells, judging, text_sets
 from benchmarks.selection import FOLDS, REPEATS, SEED, VALIDATION_SHARE, draw
-from tasks import features, predictions, prepared
-from tasks.adaptation import __main__ as adaptation
-from tasks.artifacts import write_json
-from tasks.encoded import write as write_encoded
+from tasks import features
 from tasks.modalities.text import backbone, classical, encode
-from tasks.params import Params, read_tree
+from tasks.params import Params
 from tasks.preparation import baselines
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.selection import choice, probe, strategy, transferability
-from tasks.stage import Stage, fix_randomness
+from tasks.stage import fix_randomness
 from tasks.training import solve
 from tasks.training.scope import SCOPES
 from tasks.weights import resolve
@@ -47,7 +40,6 @@ MOST_TEST = 300
 SETS = ("trec", "sst2", "ag_news_7600", "amazon_books", "amazon_kitchen", "banking77")
 # Size -> labelled rows of each label, and draws; "all" is what text_sets leaves of a set.
 SIZES: dict[str, tuple[int, int]] = {"32": (32, 5), "128": (128, 2), "8": (8, 5), "all": (text_sets.MOST_TRAIN, 1)}
-Cell = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -110,14 +102,6 @@ def _scored(depth: int, values: np.ndarray, classes: np.ndarray, count: int) -> 
     return choice.Scored("m", "r", depth, 6, POOL, **scores, **rest, operations=depth)
 
 
-def settings(scope: str) -> Params:
-    """The repo's own, with one thread and a scope."""
-    tree = read_tree(HOUSE / "params.yaml")
-    tree["resources"]["threads"] = 1
-    tree["adaptation"]["scope"]["kind"] = scope
-    return Params.model_validate(tree)
-
-
 def answered(one: Drawn, how: str, seed: int) -> np.ndarray:
     """Logits of the test rows."""
     data, test = one.rows.of("train", "validation"), one.rows.of("test")
@@ -129,43 +113,16 @@ def answered(one: Drawn, how: str, seed: int) -> np.ndarray:
         count, strength = len(data.labels), baselines.PROBE_INVERSE_REGULARISATION
         return learn.solve_head(known, data.classes, count, strength).logits(unseen)
     if how == "frozen":
-        return solve.solve(known, data, settings(how).adaptation.scope.frozen, seed).head.logits(unseen)
-    with TemporaryDirectory() as folder:
-        return _adapted(Path(folder), one, how)
-
-
-def _adapted(root: Path, one: Drawn, scope: str) -> np.ndarray:
-    """By the stage `adaptation` in a folder that holds what the stages before it leave."""
-    write_json(root / "data/selection/choice.json", one.chosen)
-    rows = one.rows
-    columns = {"id": rows.ids, "split": rows.splits, "input": rows.inputs, "label": rows.classes.astype(np.int32)}
-    place = root / prepared.FOLDER
-    write_encoded(place / prepared.ROWS, rows.encoded, lambda start, stop: _arrays(columns, start, stop))
-    write_json(place / prepared.LABELS, rows.labels)
-    (place / prepared.MODEL).symlink_to(one.folder)
-    (root / "code.yaml").write_text("{}\n", encoding="utf-8")
-    stage = Stage("adaptation", root, settings(scope), root / "staging")
-    adaptation.main(stage)
-    ids = rows.of("test").ids
-    return predictions.load(stage.staging / "data/adaptation/predictions.arrow", ids).logits
-
-
-def _arrays(columns: dict[str, Any], start: int, stop: int) -> dict[str, Any]:
-    import pyarrow as pa
-
-    return {name: pa.array(values[start:stop]) for name, values in columns.items()}
-
-
-def cells(path: Path) -> list[Cell]:
-    """What has been run so far."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+        return solve.solve(known, data, adapted.settings(how, seed).adaptation.scope.frozen, seed).head.logits(unseen)
+    place = one.chosen["scopes"].get(how) or one.chosen["scopes"]["full"]
+    return adapted.logits(one.rows, adapted.settings(how, seed), place["depth"], place["pool"], one.folder)
 
 
 def run(data: Path, path: Path, scopes: list[str]) -> None:
     """Run every cell that is not there yet."""
-    params = settings("auto")
+    params = adapted.settings("auto", SEED)
     fix_randomness(params)
-    done = {(one["set"], one["size"], one["draw"], one["strategy"]) for one in cells(path)}
+    done = {(one["set"], one["size"], one["draw"], one["strategy"]) for one in cells.read(path)}
     for name, size, number, strategies in wanted(scopes):
         missing = [one for one in strategies if (name, size, number, one) not in done]
         if not missing:
@@ -173,7 +130,7 @@ def run(data: Path, path: Path, scopes: list[str]) -> None:
         started = time.perf_counter()
         one = drawn(data, name, size, number, params)
         for missed in missing:
-            cell: Cell = {"set": name, "size": size, "draw": number, "strategy": missed}
+            cell: cells.Cell = {"set": name, "size": size, "draw": number, "strategy": missed}
             if missed == "evidence":
                 train = one.rows.of("train", "validation")
                 tokens = float(np.mean([len(row["input_ids"]) for row in train.encoded]))
@@ -181,15 +138,11 @@ def run(data: Path, path: Path, scopes: list[str]) -> None:
                 cell |= {"scored": [asdict(each) for each in one.scored]}
                 cell |= {"majority": float(np.bincount(train.classes).max() / len(train))}
             else:
-                with redirect_stdout(StringIO()):
-                    logits = answered(one, missed, params.project.seed)
-                right = logits.argmax(axis=1) == one.rows.of("test").classes
+                right = answered(one, missed, SEED).argmax(axis=1) == one.rows.of("test").classes
                 cell |= {"accuracy": float(right.mean()), "right": "".join("01"[int(each)] for each in right)}
             cell["seconds"] = round(time.perf_counter() - started, 1)
             started = time.perf_counter()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(cell) + "\n")
+            cells.add(path, cell)
             print(name, size, number, missed, cell.get("accuracy"), f"{cell['seconds']} s", flush=True)
 
 
@@ -199,7 +152,7 @@ def main(data: Path, work: Path, scopes: list[str]) -> None:
         raise SystemExit(f"There is no folder {data} with text sets: name another one.")
     path = work / "strategies.jsonl"
     run(data, path, scopes)
-    print("\n".join(judging.report(cells(path))))
+    print("\n".join(judging.report(cells.read(path))))
 
 
 if __name__ == "__main__":

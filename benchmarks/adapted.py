@@ -1,0 +1,61 @@
+"""Rows adapted by the stage `adaptation` itself, in a folder that holds what the stages before it leave."""
+
+from __future__ import annotations
+
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from tasks import predictions, prepared
+from tasks.adaptation import __main__ as adaptation
+from tasks.artifacts import write_json
+from tasks.params import Params, read_tree
+from tasks.prepared import Prepared
+from tasks.rows.clean import Row
+from tasks.stage import Stage
+
+HOUSE = Path(__file__).resolve().parents[1]
+
+
+def settings(scope: str, seed: int) -> Params:
+    """The repo's own `params.yaml`, with a scope, a seed and one thread."""
+    tree = read_tree(HOUSE / "params.yaml")
+    tree["project"]["seed"] = seed
+    tree["resources"]["threads"] = 1
+    tree["adaptation"]["scope"]["kind"] = scope
+    return Params.model_validate(tree)
+
+
+def logits(rows: Prepared, params: Params, depth: int, pool: str, model: Path) -> np.ndarray:
+    """(M, K) of the M test rows among `rows`, after learning from the training and validation rows.
+
+    Args:
+        rows: ids are unlike, splits are train, validation and test.
+        params: with the scope.
+        depth: lowest blocks that are kept.
+        pool: of the features.
+        model: folder of the pre-trained one.
+    """
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        scope = params.adaptation.scope.kind
+        write_json(root / "data/selection/choice.json", {"scopes": {scope: {"depth": depth, "pool": pool}}})
+        _prepare(root / prepared.FOLDER, rows, model)
+        (root / "code.yaml").write_text("{}\n", encoding="utf-8")
+        stage = Stage("adaptation", root, params, root / "staging")
+        with redirect_stdout(StringIO()):
+            adaptation.main(stage)
+        return predictions.load(stage.out("data/adaptation/predictions.arrow"), rows.of("test").ids).logits
+
+
+def _prepare(folder: Path, rows: Prepared, model: Path) -> None:
+    columns = zip(rows.ids, rows.inputs, rows.classes, rows.splits, strict=True)
+    own = [
+        Row(id=key, file="rows", number=number, input=text, label=rows.labels[label], split=split, size=len(text))
+        for number, (key, text, label, split) in enumerate(columns)
+    ]
+    prepared.save(folder, own, rows.encoded, rows.labels)
+    (folder / prepared.MODEL).symlink_to(model)
