@@ -77,8 +77,8 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
         "deployment_server": 2 * test,
         "deployment_gate": 0,
     }
-    unlearned = {name: float(test) if name == "adaptation" else 0.0 for name in passes if name != "deployment"}
-    return passes if clean.labelled else passes | unlearned
+    asked = {name: passes[name] for name in ("deployment", "deployment_server")} | {"adaptation": test}
+    return passes if clean.labelled else dict.fromkeys(passes, 0.0) | asked
 
 
 def _epochs(training: Training) -> int:

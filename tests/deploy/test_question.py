@@ -109,7 +109,7 @@ def test_rows_that_wait_for_their_encoding_count_as_waiting(releases: Path, monk
 
         monkeypatch.setattr(runtime, "encode", slow)
         first = asyncio.create_task(client.post("/predict", files=form(*[DARK] * MAX_INPUTS)))
-        while not app.state.answering._encoding:
+        while not app.state.answering._champion._encoding:
             await asyncio.sleep(0.01)
         assert (await client.post("/predict", files=form(DARK))).status_code == 429
         assert (await client.get("/livez")).status_code == 200

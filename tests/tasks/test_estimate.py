@@ -72,5 +72,5 @@ def test_the_machine_is_measured() -> None:
 def test_without_labels_nothing_is_learned() -> None:
     unlabelled = clean([dataclasses.replace(one, label=None) for one in ROWS.rows])
     found = estimate.row_passes(params(), dataclasses.replace(unlabelled, labels=["a", "b"]))
-    assert {name for name, passes in found.items() if passes} == {"adaptation", "deployment"}
-    assert (found["adaptation"], found["deployment"]) == (30, 120)
+    assert {name for name, passes in found.items() if passes} == {"adaptation", "deployment", "deployment_server"}
+    assert (found["adaptation"], found["deployment"], found["deployment_server"]) == (30, (4 + 3) * 30, 2 * 30)
