@@ -9,7 +9,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
-from deploy.releases import Releases
+from deploy.releases import CHAMPION, Releases
 from flows.promotion import add_and_promote
 from flows.transfer import run_phases
 from tasks import phases
@@ -99,7 +99,8 @@ def _finish(home: Path, checkout: Checkout) -> str | None:
     if not record["promote"]:
         return None
     releases = Releases(home / "releases")
-    moved = any(move["to"] == record["challenger"] for move in releases.history())
+    moves = [move for move in releases.history() if move["alias"] == CHAMPION]
+    moved = any(move["to"] == record["challenger"] for move in moves)
     whole = (checkout.root / gate.JUDGED["bundle"]).is_file()
     if moved or releases.current() != record["champion"] or not whole:
         return None

@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from prefect.states import Completed, State
 from typer.testing import CliRunner
 
-from deploy.releases import Releases
+from deploy.releases import CHALLENGER, Releases
 from flows import retrain as retraining
 from flows.commands import app
 from flows.promotion import add_and_promote
@@ -213,6 +213,18 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
     house.releases.rollback("by hand", {})
     assert house.run().message == "No labelled rows came since the last retraining. Pushed."
     assert house.releases.current() == house.champion
+
+
+def test_a_trial_as_challenger_is_no_promotion(house: House, monkeypatch: Any) -> None:
+    def killed(*_: object) -> None:
+        raise SystemError
+
+    house.give("where is it")
+    with monkeypatch.context() as patch:
+        patch.setattr(retraining, "add_and_promote", killed)
+        assert house.run().is_failed()
+    house.releases.promote(house.releases.add(house.checkout.root / retraining.BUNDLE), "by hand", {}, CHALLENGER)
+    assert house.run().name == "Promoted" and house.releases.current() == house.made
 
 
 def test_what_was_decided_is_carried_to_a_base_that_moved() -> None:
