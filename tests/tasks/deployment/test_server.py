@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deploy.settings import Settings
 from tasks.deployment import server
 from tasks.errors import CrashError
 from tasks.problems.classification.answer import Answer
@@ -62,6 +63,11 @@ with server.serving(Path("bundle"), Path("served"), "{version}", 1) as port:
     stage.send_signal(signal.SIGKILL)
     stage.wait()
     assert within(10, lambda: not server._ready(port))
+
+
+def test_no_answer_is_a_break_because_the_machine_is_busy(tmp_path: Path) -> None:
+    settings = Settings.from_environment(server._environment(tmp_path, "0123456789ab", 1))
+    assert 10 * Settings().deadline_ms < settings.deadline_ms < 1000 * server.WAIT_SECONDS
 
 
 def test_an_intact_link_has_no_breaks() -> None:
