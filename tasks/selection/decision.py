@@ -33,7 +33,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     def log_loss(one: halving.Entrant, taken: int) -> float:
         cut = one.model if one.scope == "frozen" else choice.deepest(one.model, scored)
         loss = short.log_loss(short.bench(stage, cut, one.scope, rows, clean.labels), taken)
-        stage.say(f"{one.name}: log loss {loss:.3f} after at most {taken} steps.")
+        stage.say(f"{one.name}: log loss {loss:.3f} in a round of {taken} steps.")
         return loss
 
     rounds = halving.halved(competing, settings.halving.steps, log_loss) if len(competing) > 1 else []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 
@@ -58,10 +57,10 @@ def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]
 
 
 def log_loss(one: Workbench, steps: int) -> float:
-    """Of the validation rows, after at most so many gradient steps from a solved head, which stays if it is better.
+    """Of the validation rows, after some gradient steps from a solved head, which stays if it is better.
 
-    A frozen scope takes no steps. Others take the middle one of the rates, and see as many rows as the steps have room
-    for.
+    A frozen scope takes no steps. Others take the middle one of the rates, and see about as many rows as so many steps
+    have room for: whole epochs, where that is all rows or more.
 
     Args:
         one: with rows of both splits.
@@ -76,7 +75,7 @@ def log_loss(one: Workbench, steps: int) -> float:
     job = _job(one, steps)
     make = one.from_solved_head(one.maker(one.backbones.load)())
     start = _loss(rows, networks.logits(make(), one.encoder, rows.encoded), job.weights)
-    return min(start, _trained(one, make, job))
+    return min(start, _trained(one, make(), job))
 
 
 def _loss(rows: Prepared, logits: np.ndarray, weights: np.ndarray | None) -> float:
@@ -95,9 +94,9 @@ def _job(one: Workbench, steps: int) -> Job:
     return replace(job, train=part, rate=rates[len(rates) // 2], epochs=epochs, least_epochs=epochs)
 
 
-def _trained(one: Workbench, make: Callable[[], Network], job: Job) -> float:
+def _trained(one: Workbench, network: Network, job: Job) -> float:
     objective = one.objective(job.settings, job.train)
-    return train(make(), one.scope(one.kind), objective, job, None, lambda line: None).best
+    return train(network, one.scope(one.kind), objective, job, None, lambda line: None).best
 
 
 def seconds_per_step(one: Workbench, revision: str) -> float:
@@ -125,8 +124,9 @@ def _timed(one: Workbench) -> float:
     spent = []
     for steps in (WARM, TIMED):
         job = _job(one, steps)
-        job = replace(job, validation=job.train.at([0]))
+        job, network = replace(job, validation=job.train.at([0])), make()
         started = time.perf_counter()
-        _trained(one, make, job)
-        spent.append((time.perf_counter() - started) / steps)
+        _trained(one, network, job)
+        taken = job.epochs * one.objective(job.settings, job.train).steps(job.train)
+        spent.append((time.perf_counter() - started) / taken)
     return spent[-1]
