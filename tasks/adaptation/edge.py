@@ -21,9 +21,8 @@ def open_workbench(stage: Stage) -> Workbench:
     choice = read_json(stage.root / "data/selection/choice.json")
     wanted = stage.params.adaptation.scope.kind
     kind = choice["scope"] if wanted == "auto" else wanted
-    chosen = choice["scopes"].get(kind) or choice["scopes"].get(
-        "full"
-    )  # where blocks learn, depth and pool of full serve
+    # Where blocks learn, depth and pool of full serve.
+    chosen = choice["scopes"].get(kind) or choice["scopes"].get("full")
     if chosen is None:
         raise InputError(
             f"adaptation.scope.kind is {kind}, but no row has a label to learn from: set it to auto, by which the "
