@@ -121,11 +121,12 @@ class Answering:
         return place % 10_000 < 100 * percent and challenger not in (None, self._champion.version)
 
     async def _by_challenger(self, examples: list[Example]) -> tuple[Runtime, np.ndarray] | None:
-        """None if it fails, whatever the reason: an experiment costs no client an answer."""
+        """None if it fails or takes half of the deadline: an experiment costs no client an answer."""
         assert self._challenger
         version = self._challenger.version
         try:
-            runtime, numbers = await self._challenger.run(examples)
+            async with asyncio.timeout(self._settings.deadline_ms / 2e3):
+                runtime, numbers = await self._challenger.run(examples)
             runtime.answers(numbers[:, : len(runtime.manifest.labels)])
         except Exception as error:
             self._failed(str(version), error)

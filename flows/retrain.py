@@ -43,6 +43,9 @@ def retrain(project: str = ".") -> State[Any]:
 def _retrain(home: Path) -> State[Any]:
     logger = get_run_logger()
     with scheduled(home, logger.info) as checkout:
+        releases = Releases(home / "releases")
+        if releases.current():
+            read_manifest(releases.path_of())  # what cannot be compared with is refused before hours are spent
         left = _finish(home, checkout)
         if left:
             logger.info(left)

@@ -50,8 +50,8 @@ def feedback(
 
     params = load(root / "params.yaml")
     rows, live = _labelled(root, params, source)
-    taken = take(root, params, rows, source if source.is_dir() else source.parent)
     new = _new_labels(root, rows)
+    taken = take(root, params, rows, source if source.is_dir() else source.parent)
     record = {"taken": taken.rows, "known": taken.known, "refused": taken.refused, "new_labels": new, "live": live}
     show(record, as_json, _feedback_text)
 

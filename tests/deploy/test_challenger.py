@@ -118,6 +118,26 @@ def test_one_that_fails_costs_no_answer(two: Two, fault: str, monkeypatch: pytes
     run(two.releases.folder, test, challenger_percent=100)
 
 
+def test_one_that_is_slow_leaves_the_champion_half_of_the_deadline(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.challenge(two.other)
+    method, go_on = live.Live.run, asyncio.Event()
+
+    async def slow(self: Any, examples: Any) -> Any:
+        if self.version == two.other:
+            await go_on.wait()
+        return await method(self, examples)
+
+    monkeypatch.setattr(live.Live, "run", slow)
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        await until(client, info(two.other))
+        assert {*(await versions(client, 1)).values()} == {two.champion}
+        line = f'graft_challenger_failures_total{{error="TimeoutError",version="{two.other}"}} 1.0'
+        assert line in (await client.get("/metrics")).text
+
+    run(two.releases.folder, test, challenger_percent=100, deadline_ms=400)
+
+
 def test_one_that_cannot_be_loaded_is_told_and_changes_nothing(two: Two) -> None:
     two.challenge(two.other)
     (two.releases.path_of(two.other) / "card.md").unlink()
