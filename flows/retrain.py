@@ -61,6 +61,7 @@ def _retrain(home: Path) -> State[Any]:
         files = [*(checkout.adopt(feedback.place(params)) if new else []), *(taken.files if taken else [])]
         if taken:
             logger.info(taken.sentence)
+        checkout.set(_incumbent(releases))
         state = run_phases(checkout.root)
         if state and state.name != phases.STATE_NAMES["gate"]:
             return state
@@ -75,6 +76,12 @@ def _retrain(home: Path) -> State[Any]:
             words += [move.sentence, monitoring]
     create_markdown_artifact(key="retrain", markdown="# Retrain\n\n" + "\n\n".join(words), description="Retrain")
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
+
+
+def _incumbent(releases: Releases) -> dict[str, Any]:
+    """Leaves of params.yaml by which selection knows what is live, as far as the champion's bundle says it."""
+    made_from = read_manifest(releases.path_of()).made_from if releases.current() else {}
+    return {f"selection.incumbent.{name}": made_from.get(name) for name in ("source", "revision", "depth", "pool")}
 
 
 def _title(new: int, taken: Refreshed | None) -> str:

@@ -26,7 +26,9 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 TEXTS = ("project", "modality", "problem", "artefact", "model")
 SCHEMAS = ("inputs", "outputs")
 FIELDS: dict[str, type] = (
-    dict.fromkeys(TEXTS, str) | dict.fromkeys(SCHEMAS, dict) | {"labels": list, "files": dict, "temperature": float}
+    dict.fromkeys(TEXTS, str)
+    | dict.fromkeys((*SCHEMAS, "files", "made_from"), dict)
+    | {"labels": list, "temperature": float}
 )
 # Numbers that one row of an input or output may be said to have: 4096 x 4096 pixels of three channels have fewer.
 MAX_NUMBERS_A_ROW = 2**26
@@ -48,6 +50,7 @@ class Manifest:
         outputs: the same of each output.
         temperature: what logits are divided by, so that probabilities are calibrated (Guo et al. 2017).
         licence: of the base model, None if nobody names one.
+        made_from: hashes of checkpoint, rows and receipt, and the base model with its depth and pool.
         files: relative path -> sha256 of every file but the manifest.
     """
 
@@ -62,6 +65,7 @@ class Manifest:
     outputs: Mapping[str, Any]
     temperature: float
     licence: str | None
+    made_from: Mapping[str, Any]
     files: Mapping[str, str]
 
     @property

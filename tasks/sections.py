@@ -116,6 +116,15 @@ class Strategy(Strict):
     halving: Halving
 
 
+class Incumbent(Strict):
+    """The live model's depth and pool, as `graft retrain` writes them; all null where nothing is live."""
+
+    source: str | None = Field(description="Its source, as in candidates; or null.")
+    revision: str | None = Field(description="Its revision, as in candidates; or null.")
+    depth: int | None = Field(ge=0, description="Its blocks; or null.")
+    pool: Pool | None = Field(description="Its pool; or null.")
+
+
 class Selection(Strict):
     candidates: list[Candidate] = Field(min_length=1, description="Pre-trained models that compete.")
     pools: list[Pool] = Field(min_length=1, description="Ways to make one vector of a block's output.")
@@ -127,6 +136,7 @@ class Selection(Strict):
         description="Sets that are ranked by their distance to the training rows: name -> file or folder with "
         "data.input_column, of which no label is looked at."
     )
+    incumbent: Incumbent
     strategy: Strategy
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -63,11 +63,14 @@ class Checkout:
             Files that the run's commit has to keep, from the project's folder.
         """
         files = versions.track(self.root, place)
+        self.set({f"data.{FEEDBACK}": place})
+        return files
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        """Let params.yaml have these values of its leaves, by their path with dots."""
         params = self.root / "params.yaml"
         text = params.read_bytes().decode("utf-8")
-        if _data(text).get(FEEDBACK) != place:
-            write_text(params, with_values(text, {f"data.{FEEDBACK}": place}))
-        return files
+        write_text(params, with_values(text, values))
 
     def commit(self, paths: Sequence[str], message: str) -> str | None:
         """Commit the records of the run to its branch.

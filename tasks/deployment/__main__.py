@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import drift, export, metrics, modalities, predictions, prepared
+from tasks import drift, export, metrics, modalities, predictions, prepared, zero_shot
 from tasks import network as networks
 from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
 from tasks.deployment import bundle, chain, forms, shipping, speed
@@ -167,11 +167,23 @@ def _description(stage: Stage, labels: list[str], artefact: str) -> dict[str, An
         "artefact": artefact,
         "temperature": read_json(stage.root / "data/adaptation/adaptation.json")["temperature"],
         "licence": read_json(stage.root / "data/preparation/card.json")["licence"],
-        "made_from": {
+        "made_from": _base(stage)
+        | {
             "checkpoint": sha256_folder(stage.root / CHECKPOINT),
             "rows": sha256_file(stage.root / prepared.FOLDER / prepared.ROWS),
             "receipt": sha256_file(stage.root / "data/adaptation/receipt.json"),
         },
+    }
+
+
+def _base(stage: Stage) -> dict[str, Any]:
+    """The cut that `graft retrain` holds to; where nothing was measured there is none."""
+    if read_json(stage.root / "data/adaptation/adaptation.json")["scope"] == zero_shot.SCOPE:
+        return {}
+    chosen = read_json(stage.root / "data/selection/choice.json")
+    checkpoint = read_json(stage.root / CHECKPOINT / "graft.json")
+    return {name: chosen[name] for name in ("source", "revision")} | {
+        name: checkpoint[name] for name in ("depth", "pool")
     }
 
 

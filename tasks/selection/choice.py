@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tasks.params import Incumbent
 from tasks.selection.strategy import Picked
 
 # Single scores, told beside the choice and tried against it in benchmarks/selection.py; higher is better.
@@ -96,8 +97,29 @@ def deepest(model: Scored, scored: Sequence[Scored]) -> Scored:
     return ranked([one for one in own if one.depth == most])[0]
 
 
+def stays(scored: Sequence[Scored], live: Incumbent) -> Scored | None:
+    """The live cut, unless the first of the ranking has a log loss that is lower by more than its standard error.
+
+    Votes that differ by noise would change the served model at every retraining. Source: the one-standard-error rule
+    of Breiman et al. 1984.
+
+    Args:
+        scored: all candidates of all models.
+        live: what is live, if anything is.
+    """
+    wanted = (live.source, live.revision, live.depth, live.pool)
+    found = [one for one in scored if (one.source, one.revision, one.depth, one.pool) == wanted]
+    if not found or ranked(scored)[0].log_loss < found[0].log_loss - found[0].standard_error:
+        return None
+    return found[0]
+
+
 def choose(
-    scored: Sequence[Scored], picked: Picked, model: Scored | None = None, candidates: int = 1
+    scored: Sequence[Scored],
+    picked: Picked,
+    model: Scored | None = None,
+    candidates: int = 1,
+    live: Scored | None = None,
 ) -> dict[str, Any]:
     """The choice that the later phases read.
 
@@ -106,17 +128,18 @@ def choose(
         picked: what learns, by the table of strategies.
         model: whose best cut won the short adaptations; None for the first of the ranking.
         candidates: models that the params name; those without a score are out by a limit.
+        live: what `stays`; None for the first of the ranking.
 
     Returns:
         model, scope, and for frozen and for all scopes that train blocks a depth and pool, each with a reason.
     """
-    best = model or ranked(scored)[0]
+    best = model or live or ranked(scored)[0]
     same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
     last = deepest(best, scored)
     return {
         "source": best.source,
         "revision": best.revision,
-        "model_reason": _model_reason(best, scored, candidates),
+        "model_reason": _model_reason(best, scored, candidates, live),
         "scope": picked.scope,
         "scope_reason": picked.reason,
         "strategy": {
@@ -146,12 +169,14 @@ def _top(last: Scored) -> str:
     return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
 
 
-def _model_reason(best: Scored, scored: Sequence[Scored], candidates: int) -> str:
+def _model_reason(best: Scored, scored: Sequence[Scored], candidates: int, live: Scored | None) -> str:
     models = sorted({(one.source, one.revision) for one in scored})
     if len(models) == 1:
         which = "candidate" if candidates == 1 else f"one of {candidates} candidates that selection.limits leave"
         return f"{best.source} is the only {which}."
     second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
+    if ranked([best, second])[0] != best and best == live:
+        return f"{best.source} is live and stays: {second.source} ranks first, by no more than a standard error."
     if ranked([best, second])[0] != best:
         return f"{best.source} won the short adaptations of selection.strategy.halving, {second.source} ranks first."
     return (
@@ -168,6 +193,13 @@ def _votes(scored: Sequence[Scored]) -> str:
 
 
 def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> str:
+    first = ranked(same_model)[0]
+    if first != best:
+        return (
+            f"Depth {best.depth} of {best.deepest}, pool {best.pool}, is live and stays: depth {first.depth}, pool "
+            f"{first.pool}, ranks first by {_votes(same_model)} together, and its log loss {first.log_loss:.3f} is not "
+            f"lower than {best.log_loss:.3f} by more than the standard error, {best.standard_error:.3f}."
+        )
     if best.depth == last.depth:
         return (
             f"Depth {best.depth} of {best.deepest}, pool {best.pool}: {_top(last)} ranks first of {len(same_model)} "

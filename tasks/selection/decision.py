@@ -48,6 +48,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
         survivor=left.scope if left else None,
     )
     candidates = len(stage.params.selection.candidates)
-    chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates)
+    live = choice.stays(scored, stage.params.selection.incumbent)
+    chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates, live)
     chosen["strategy"]["halving"] = halving.record(rounds)
     return chosen

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,10 @@ class Checkout:
         params = self.root / "params.yaml"
         params.write_text(with_values(params.read_text(), {"data.feedback": place}))
         return [place]
+
+    def set(self, values: Mapping[str, Any]) -> None:
+        params = self.root / "params.yaml"
+        params.write_text(with_values(params.read_text(), values))
 
     def commit(self, paths: Sequence[str], message: str) -> str:
         assert all((self.root / path).exists() for path in paths)
@@ -155,6 +159,24 @@ def test_a_better_model_is_committed_tagged_and_promoted(house: House) -> None:
     assert house.releases.history()[-1]["why"] == "Promoted, for it is better."
     assert house.run().name == "NothingNew" and house.runs == 1
     assert len(house.releases.history()) == 2
+
+
+def test_selection_is_told_what_is_live(house: House, tmp_path: Path) -> None:
+    cut = {"source": "package:m", "revision": "a" * 64, "depth": 2, "pool": "mean"}
+    house.champion = house.releases.add(tiny_bundle(tmp_path / "live", made_from=cut))
+    house.releases.promote(house.champion, "test", {})
+    house.give("where is it")
+    house.run()
+    assert load(house.checkout.root / "params.yaml").selection.incumbent.model_dump() == cut
+    assert set(load(house.home / "params.yaml").selection.incumbent.model_dump().values()) == {None}
+
+
+def test_a_champion_of_another_format_is_told_before_anything_is_trained(house: House) -> None:
+    path = house.releases.path_of() / "manifest.json"
+    path.chmod(0o644)
+    path.write_text(path.read_text().replace('"format":4', '"format":3').replace('"format": 4', '"format": 3'))
+    house.give("where is it")
+    assert house.run().name == "Refused" and house.runs == 0
 
 
 def test_a_model_that_is_not_better_is_committed_and_kept_back(house: House) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking
+import pytest
+
+from tasks.params import Incumbent
+from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking, stays
 from tasks.selection.strategy import Evidence, pick
 
 FROZEN = pick(Evidence(rows=10, labels=2, probe=0.8, steps=4, full_from=200))
@@ -157,3 +160,28 @@ def test_every_other_score_says_what_it_would_have_picked() -> None:
 def test_scores_that_tie_pick_what_ranks_higher() -> None:
     points = [scored(0.5, 9), scored(0.4, 20, depth=1), scored(0.4, 10, depth=1)]
     assert [entry["picked_by"] for entry in ranking(points)] == [[*SCORES], [], []]
+
+
+def cut(one: Scored) -> Incumbent:
+    return Incumbent(source=one.source, revision=one.revision, depth=one.depth, pool="mean")
+
+
+@pytest.mark.parametrize(("log_loss", "kept"), [(0.58, True), (0.62, False)])
+def test_what_is_live_stays_unless_the_first_is_better_by_more_than_a_standard_error(
+    log_loss: float, kept: bool
+) -> None:
+    live = scored(log_loss, 9, depth=2, standard_error=0.1)
+    points = [scored(0.5, 5, depth=1, standard_error=0.1), live]
+    assert ranked(points)[0].depth == 1
+    found = stays(points, cut(live))
+    assert found == (live if kept else None)
+    frozen = choose(points, FROZEN, live=found)["scopes"]["frozen"]
+    assert (frozen["depth"], "is live and stays: depth 1, pool mean, ranks first" in frozen["reason"]) == (
+        (2, True) if kept else (1, False)
+    )
+
+
+def test_what_is_live_and_no_candidate_any_more_does_not_count() -> None:
+    points = [scored(0.5, 5)]
+    assert stays(points, cut(scored(0.5, 5, depth=7))) is None
+    assert stays(points, Incumbent(source=None, revision=None, depth=None, pool=None)) is None
