@@ -63,8 +63,9 @@ def test_a_form_that_cannot_be_made_is_left_out_with_its_reason(
 def test_a_form_whose_numbers_are_not_finite_is_no_form(
     tmp_path: Path, encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    description = {"project": "p", "modality": "text", "problem": "classification", "labels": ["good", "bad"]}
-    description |= {"artefact": "float16", "temperature": 1.0, "licence": None}  # type: ignore[dict-item]
+    description = {"project": "p", "modality": "text", "problem": "classification", "labels": ["good", "bad"]} | {
+        "artefact": "float16", "temperature": 1.0, "licence": None, "made_from": {},
+    }  # fmt: skip
     monkeypatch.setattr(deployment, "_description", lambda *_: description)
     broken = tiny_bundle(tmp_path / "broken", np.array([[np.inf, 0], [0, 4]], dtype=np.float32)) / "model.onnx"
     test = rows(encoder).of("test")
