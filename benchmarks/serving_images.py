@@ -67,7 +67,8 @@ def released(folder: Path) -> Path:
     network = Network(body, torch.nn.Linear(body.width, len(LABELS))).eval()
     export.export(network, encoder, encoder.encode([photo()] * 2), folder / "model.onnx", 20)
     description = {"project": "speed", "modality": "image", "problem": "classification", "labels": LABELS}
-    bundle.write(folder / "bundle", folder / "model.onnx", encoder, description | {"artefact": "onnx", "made_from": {}})
+    description |= {"artefact": "onnx", "temperature": 1.0, "licence": None, "made_from": {}}
+    bundle.write(folder / "bundle", folder / "model.onnx", encoder, description)
     releases = Releases(folder / "releases")
     releases.promote(releases.add(folder / "bundle"), "speed", {})
     return releases.folder
