@@ -21,7 +21,6 @@ import torch
 from benchmarks.text_sets import CANDIDATE, SETTINGS
 from tasks import calibration, export, features, metrics, modalities
 from tasks import network as networks
-from tasks.adaptation import solve
 from tasks.artifacts import write_json
 from tasks.deployment import bundle, chain, forms, shipping
 from tasks.deployment.chain import Artefact
@@ -30,6 +29,7 @@ from tasks.params import load
 from tasks.prepared import Prepared
 from tasks.problems.classification.learn import make_head
 from tasks.runtime import Runtime
+from tasks.training import solve
 from tasks.weights import licence, resolve
 
 PARAMS = load(Path(__file__).parents[1] / "params.yaml")

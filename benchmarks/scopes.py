@@ -18,17 +18,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from tasks.adaptation.balance import validation_loss
-from tasks.adaptation.loop import Job, train
-from tasks.adaptation.objective.supervised import Supervised
-from tasks.adaptation.search import search_and_train
 
 from benchmarks.text_sets import CANDIDATE, SETTINGS, TextSet, load
 from tasks import features, metrics
 from tasks import network as networks
-from tasks.adaptation import scope as scopes
-from tasks.adaptation import solve
-from tasks.adaptation.edge import computes_in_bfloat16
 from tasks.boundary import Store
 from tasks.modalities.text import backbone, encode
 from tasks.network import Network
@@ -37,6 +30,13 @@ from tasks.params import load as load_params
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.problems.classification.answer import probabilities
+from tasks.training import scope as scopes
+from tasks.training import solve
+from tasks.training.balance import validation_loss
+from tasks.training.loop import Job, train
+from tasks.training.objective.supervised import Supervised
+from tasks.training.search import search_and_train
+from tasks.training.workbench import computes_in_bfloat16
 from tasks.weights import resolve
 
 HOUSE = Path(__file__).resolve().parents[1]
