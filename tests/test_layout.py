@@ -162,6 +162,32 @@ def test_imports_stay_light(modules: str, forbidden: list[str]) -> None:
     assert done.stdout.split() == [], f"importing {modules} loads {done.stdout.strip()}: import it inside the function."
 
 
+def _top_level(module: str) -> set[str]:
+    """Names that `from module import name` finds: what the module binds, and the modules in its folder."""
+    path = HOUSE.joinpath(*module.split("."))
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    bound = {one.stem for one in path.glob("*")} if path.is_dir() else set()
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {name.asname or name.name for name in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
+            bound.add(node.name)
+        else:
+            bound |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+    return bound
+
+
+@pytest.mark.parametrize("path", sorted((HOUSE / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_what_there_is(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if (
+            isinstance(node, ast.ImportFrom)
+            and node.module
+            and node.module.split(".")[0] in ("tasks", "deploy", "flows")
+        ):
+            assert {name.name for name in node.names} <= _top_level(node.module), node.module
+
+
 def test_order_of_the_flow_is_a_topological_order_of_the_stages() -> None:
     body = tree(HOUSE / "flows/transfer.py").body
     order = next(n.value for n in body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "ORDER")
