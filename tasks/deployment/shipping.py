@@ -8,8 +8,9 @@ from typing import Any
 from tasks.deployment.forms import FLOAT32
 from tasks.params import Deployment
 
-# A form must be so many times as fast as float32: a shorter time is within what two readings of one graph differ by.
-FASTER = 1.1
+# A form must be so many times as fast as float32: readings of one graph, taken while a machine has other work, differed by a
+# third, and a choice that flips with them cannot be made again from a clone.
+FASTER = 1.5
 
 
 def inside_budget(records: dict[str, Any], forms: Iterable[str], settings: Deployment) -> list[str]:
