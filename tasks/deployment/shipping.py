@@ -8,8 +8,8 @@ from typing import Any
 from tasks.deployment.forms import FLOAT32
 from tasks.params import Deployment
 
-# A form must be so many times as fast as float32: readings of one graph, taken while a machine has other work, differed by a
-# third, and a choice that flips with them cannot be made again from a clone.
+# A form must be so many times as fast as float32: readings of one graph differed by a third while the machine had other
+# work, and a choice that flips with them cannot be made again from a clone.
 FASTER = 1.5
 
 
