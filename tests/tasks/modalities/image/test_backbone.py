@@ -50,7 +50,7 @@ WITH_BATCH_NORM = ["ResNet", "RegNet", "MobileNetV1", "MobileNetV2"]
 BLOCKS = {"MobileNetV1": 26, "MobileNetV2": 16}
 PREFIX = {"DeiT": 2, "Dinov2WithRegisters": 5} | dict.fromkeys(["ViT", "Dinov2", "Beit"], 1)
 BOTH = ["mean", "first"]
-PRETRAINED = Path("/work/shared/models/mobilenet_v1_025_imagenet")
+PRETRAINED = Path(__file__).parents[5] / "shared/models/mobilenet_v1_025_imagenet"
 
 
 def fill(body: torch.nn.Module) -> None:
