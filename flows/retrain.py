@@ -43,9 +43,7 @@ def retrain(project: str = ".") -> State[Any]:
 def _retrain(home: Path) -> State[Any]:
     logger = get_run_logger()
     with scheduled(home, logger.info) as checkout:
-        releases = Releases(home / "releases")
-        if releases.current():
-            read_manifest(releases.path_of())  # what cannot be compared with is refused before hours are spent
+        live = _incumbent(home)  # a champion that cannot be compared with is refused before hours are spent
         left = _finish(home, checkout)
         if left:
             logger.info(left)
@@ -61,7 +59,7 @@ def _retrain(home: Path) -> State[Any]:
         files = [*(checkout.adopt(feedback.place(params)) if new else []), *(taken.files if taken else [])]
         if taken:
             logger.info(taken.sentence)
-        checkout.set(_incumbent(releases))
+        checkout.set(live)
         state = run_phases(checkout.root)
         if state and state.name != phases.STATE_NAMES["gate"]:
             return state
@@ -78,8 +76,13 @@ def _retrain(home: Path) -> State[Any]:
     return Completed(name="Promoted" if record["promote"] else "Kept", message=" ".join(words))
 
 
-def _incumbent(releases: Releases) -> dict[str, Any]:
-    """Leaves of params.yaml by which selection knows what is live, as far as the champion's bundle says it."""
+def _incumbent(home: Path) -> dict[str, Any]:
+    """Leaves of params.yaml by which selection knows what is live, as far as the champion's bundle says it.
+
+    Raises:
+        InputError: the champion's manifest cannot be read.
+    """
+    releases = Releases(home / "releases")
     made_from = read_manifest(releases.path_of()).made_from if releases.current() else {}
     return {f"selection.incumbent.{name}": made_from.get(name) for name in ("source", "revision", "depth", "pool")}
 

@@ -220,7 +220,7 @@ def test_a_champion_that_moved_meanwhile_is_left_alone(house: House, tmp_path: P
     assert house.releases.history()[-1]["why"] == "by hand"
 
 
-def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(house: House, monkeypatch: Any) -> None:
+def killed_before_its_promotion(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: object) -> None:
         raise SystemError
 
@@ -228,6 +228,10 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
     with monkeypatch.context() as patch:
         patch.setattr(retraining, "add_and_promote", killed)
         assert house.run().is_failed()
+
+
+def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(house: House, monkeypatch: Any) -> None:
+    killed_before_its_promotion(house, monkeypatch)
     assert house.releases.current() == house.champion and len(house.checkout.commits) == 1
     state = house.run()
     assert state.name == "Promoted" and state.message.startswith("Finished what the last retraining had decided")
@@ -238,13 +242,7 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
 
 
 def test_a_trial_as_challenger_is_no_promotion(house: House, monkeypatch: Any) -> None:
-    def killed(*_: object) -> None:
-        raise SystemError
-
-    house.give("where is it")
-    with monkeypatch.context() as patch:
-        patch.setattr(retraining, "add_and_promote", killed)
-        assert house.run().is_failed()
+    killed_before_its_promotion(house, monkeypatch)
     house.releases.promote(house.releases.add(house.checkout.root / retraining.BUNDLE), "by hand", {}, CHALLENGER)
     assert house.run().name == "Promoted" and house.releases.current() == house.made
 
