@@ -220,6 +220,8 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": f"{house}{os.pathsep}{inherited}" if inherited else house,
         "PYTHONUNBUFFERED": "1",
         "DVC_NO_ANALYTICS": "1",
+        # Threads that wait for others sleep: spinning, two runs on one machine take the processors from each other.
+        "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE"),
     }
 
 

@@ -53,6 +53,7 @@ def main(s):
         if mode[1] == "gate": raise GateError("The gate said no.")
         if mode[1] == "crash": raise ValueError("a wrong shape")
         if mode[1] == "die": os._exit(3)
+        if mode[1] == "policy": print("threads wait", os.environ.get("OMP_WAIT_POLICY"))
         if mode[1] == "help": subprocess.Popen(["sleep", "60"])
         if mode[1] == "wait":
             print("waiting", flush=True)

@@ -105,6 +105,20 @@ def test_gate_costs_no_second_run_of_what_came_before(ready: Path) -> None:
     assert repeat(ready, "preparation").ran == ["preparation_gate"]
 
 
+@pytest.mark.parametrize(("own", "policy"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(
+    ready: Path, own: str | None, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    (ready / "mode.txt").write_text("selection policy")
+    (ready / "data/raw/rows.csv").write_text("text,label,channel\nnew,a,email\n")
+    lines: list[str] = []
+    reproduce.reproduce(ready, "selection", lines.append)
+    assert f"threads wait {policy}" in "\n".join(lines)
+
+
 def test_second_run_is_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tasks.stage.WAIT_SECONDS", 0.1)
     with one_writer(fresh / ".graft/run.lock"), pytest.raises(BusyError, match="Another run"):
