@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 # Logit of a label that no training row has: it is never answered, and its probability stays above 0.
 ABSENT = -30.0
@@ -58,7 +62,6 @@ def solve_head(
         balanced: whether rows count by `label_weights`.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
 
     mean, scale = features.mean(axis=0), features.std(axis=0)
     scale = np.where(scale > 1e-8, scale, 1.0)
@@ -72,7 +75,7 @@ def solve_head(
         C=inverse_regularisation, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None
     )
     # Matrices this small lose a factor of ten to two BLAS threads that wait for each other.
-    with threadpool_limits(1):
+    with _linear_algebra().limit(limits=1):
         model.fit((features - mean) / scale, classes)
     # With two classes scikit-learn keeps one row, the log odds of the second.
     solved = model.coef_ if len(present) > 2 else np.vstack([-model.coef_ / 2, model.coef_ / 2])
@@ -80,6 +83,14 @@ def solve_head(
     weight[present] = solved / scale
     bias[present] = offset - weight[present] @ mean
     return SolvedHead(weight, bias, inverse_regularisation)
+
+
+@cache
+def _linear_algebra() -> ThreadpoolController:
+    """Its libraries, all loaded by now: to look for them anew costs a quarter of a small head."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def folds(classes: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
