@@ -89,7 +89,7 @@ def _read(root: Path, path: str) -> Any:
 def text(record: dict[str, Any]) -> str:
     """The report for a terminal or a log."""
     measured = record["scores"]["adapted"] is not None
-    lines = [record["sentence"], *(_scores(record) if measured else [])]
+    lines = [record["sentence"], *((_scores(record) + _beside_the_probe(record)) if measured else [])]
     if record["artefacts"]:
         lines += ["", *artefacts.table(record), "", record["shipped_reason"]]
         if record["calibration"]:
@@ -132,6 +132,21 @@ def _scores(record: dict[str, Any]) -> list[str]:
     if record["why_no_zero_shot"]:
         lines.append(f"No zero-shot score: {record['why_no_zero_shot']}")
     return lines
+
+
+def _beside_the_probe(record: dict[str, Any]) -> list[str]:
+    """What moving more than a head was worth; nothing where only a head was solved."""
+    difference, scope = record["differences"].get("frozen_probe"), record["adaptation"]["scope"]
+    if difference is None or difference["value"] is None or scope == "frozen":
+        return []
+    points = f"{100 * difference['value']:+.1f} points of {record['metric'].replace('_', ' ')}"
+    said = f"Against the probe of the frozen features, scope {scope} makes {points} (95 % interval "
+    said += f"{100 * difference['low']:+.1f} to {100 * difference['high']:+.1f}): "
+    if difference["low"] > 0:
+        return [said + "training the model paid."]
+    if difference["high"] < 0:
+        return [said + "the probe is better; set adaptation.scope.kind to frozen."]
+    return [said + "not proven; adaptation.scope.kind frozen costs less."]
 
 
 def _foreseen(prediction: dict[str, Any] | None) -> list[str]:

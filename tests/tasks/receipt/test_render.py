@@ -103,6 +103,22 @@ def test_the_evidence_of_the_strategy_is_told_where_the_choice_has_it(project: P
     assert lines[lines.index("Scope chosen: frozen: few rows.") + 1] == 'The rule "few rows" decided.'
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (0.01, 0.09, "+5.0 points of accuracy (95 % interval +1.0 to +9.0): training the model paid."),
+        (-0.09, -0.01, "-5.0 points of accuracy (95 % interval -9.0 to -1.0): the probe is better; set"),
+        (-0.01, 0.01, "+0.0 points of accuracy (95 % interval -1.0 to +1.0): not proven; adaptation.scope.kind frozen"),
+    ],
+)
+def test_what_training_the_model_was_worth_is_told(project: Path, low: float, high: float, words: str) -> None:
+    record = collect(project)
+    record["differences"]["frozen_probe"] = {"value": (low + high) / 2, "low": low, "high": high}
+    assert "Against the probe" not in text(record), "a solved head is the probe"
+    record["adaptation"]["scope"] = "full"
+    assert f"scope full makes {words}" in text(record)
+
+
 def test_the_keys_of_the_report(project: Path) -> None:
     record = collect(project)
     assert set(record) == {
