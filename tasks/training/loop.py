@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
-from tasks.training import resuming
+from tasks.training import recovery, resuming
 from tasks.training.augmentation import Augmentation
 from tasks.training.balance import validation_loss
 from tasks.training.learning import Learning
@@ -54,6 +54,7 @@ class Job:
         weights: (K,) of the labels in the validation loss, which steers; None weighs all alike.
         augmentation: changes training rows anew at each step; None leaves them.
         store: of what lies below the boundary; None runs all blocks at every step.
+        halvings: how often the rate may be halved where the loss stops being finite.
     """
 
     train: Prepared
@@ -68,6 +69,7 @@ class Job:
     weights: np.ndarray | None = None
     augmentation: Augmentation | None = None
     store: Store | None = None
+    halvings: int = recovery.HALVINGS
 
 
 def train(
@@ -84,25 +86,30 @@ def train(
         say: receives one line an epoch.
 
     Returns:
-        The history; `best` is infinite when the loss stopped being finite before any epoch was whole.
+        The history; `best` is infinite when no rate kept the loss finite for an epoch.
     """
     torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
     learning = Learning(network, scope, job.settings.weight_decay)
     progress, best = resuming.restored(resume, network, learning.optimizer)
+    best = best or resuming.copied(network)
     progress.learned = learning.count
     per_epoch = objective.steps(job.train)
     stored = time.monotonic()
     with _below(network, learning, job, say) as place:
-        for epoch in range(len(progress.history), job.epochs):
-            if progress.stopped:
-                break
-            loss = _one_epoch(network, objective, learning, job, epoch, place)
-            validation_loss, accuracy = _evaluate(network, job, place)
-            if not math.isfinite(loss) or not math.isfinite(validation_loss):
-                progress.stopped = True
-                say(f"Rate {job.rate:g}: the loss is no longer finite in epoch {epoch + 1}; stopped.")
-                break
+        while not progress.stopped and len(progress.history) < job.epochs:
+            epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
+            loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place)
+            validation_loss, accuracy = _evaluate(network, job, place) if math.isfinite(loss) else (math.inf, 0.0)
+            if not math.isfinite(validation_loss):
+                lost = f"Rate {rate:g}: the loss is no longer finite in epoch {epoch + 1}"
+                if len(progress.rolled_back) == job.halvings:
+                    progress.stopped = True
+                    say(f"{lost}; stopped.")
+                    break
+                where = recovery.roll_back(network, learning.optimizer, best, progress)
+                say(f"{lost}: back to {where}, at rate {recovery.lowered(job.rate, progress):g}.")
+                continue
             progress.history.append(Epoch((epoch + 1) * per_epoch, loss, validation_loss, accuracy))
             if validation_loss < progress.best:
                 progress.best, progress.best_epoch = validation_loss, epoch
@@ -110,15 +117,14 @@ def train(
             late = epoch - progress.best_epoch >= job.settings.patience
             progress.stopped = late and epoch + 1 >= job.least_epochs
             say(
-                f"Rate {job.rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
+                f"Rate {rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
                 f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
             )
             last = progress.stopped or epoch + 1 == job.epochs
             if last or time.monotonic() - stored >= STORE_SECONDS:
                 resuming.store(resume, network, learning.optimizer, best, progress)
                 stored = time.monotonic()
-    if best:
-        network.load_state_dict(best)
+    network.load_state_dict(best)
     scope.finish(network.backbone)
     network.eval()
     return progress
@@ -156,6 +162,8 @@ def _one_epoch(
         loss.backward()
         learning.step(job.settings.max_gradient_norm)
         losses.append(float(loss.detach()))
+        if not math.isfinite(losses[-1]):
+            break
     return float(np.mean(losses))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,23 @@ class Epoch:
 
 @dataclass
 class Progress:
-    """What a resumed run needs beside weights and optimizer state; `learned` counts the weights that learn."""
+    """What a resumed run needs beside weights and optimizer state.
+
+    Attributes:
+        history: of whole epochs.
+        best: lowest validation loss.
+        best_epoch: its place in the history.
+        stopped: whether no epoch follows.
+        learned: number of weights that learn.
+        rolled_back: epochs, counted from 1, in which the loss stopped being finite.
+    """
 
     history: list[Epoch]
     best: float
     best_epoch: int
     stopped: bool = False
     learned: int = 0
+    rolled_back: list[int] = field(default_factory=list)
 
 
 def copied(network: Network) -> dict[str, torch.Tensor]:

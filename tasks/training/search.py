@@ -10,6 +10,7 @@ from typing import Any
 
 from tasks.errors import InputError
 from tasks.network import Network
+from tasks.training import recovery
 from tasks.training.loop import Job, train
 from tasks.training.objective import Objective
 from tasks.training.resuming import Progress
@@ -28,7 +29,8 @@ def best_rate(
         return job.settings.learning_rates[0], {}
     losses: dict[float, float] = {}
     for rate in sorted(job.settings.learning_rates):
-        trial = replace(job, rate=rate, epochs=job.settings.search_epochs, least_epochs=job.settings.search_epochs)
+        epochs = job.settings.search_epochs
+        trial = replace(job, rate=rate, epochs=epochs, least_epochs=epochs, halvings=0)
         losses[rate] = train(make(), scope, objective, trial, resume / f"search-{rate:g}", say).best
     rate = min(losses, key=lambda rate: (losses[rate], rate))
     _refuse_divergence(losses[rate], job)
@@ -52,13 +54,14 @@ class Trained:
     losses: dict[float, float]
 
     def record(self) -> dict[str, Any]:
-        """As JSON; None for a rate whose loss did not stay finite."""
+        """As JSON; in `search` None for a rate whose loss did not stay finite."""
         return {
             "learning_rate": self.rate,
             "search": {f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in self.losses.items()},
             "epochs": len(self.progress.history),
             "best_epoch": self.progress.best_epoch + 1,
             "steps": self.progress.history[-1].step,
+            "rolled_back": recovery.record(self.rate, self.progress),
             "learned_weights": self.progress.learned,
             "weights": sum(parameter.numel() for parameter in self.network.parameters()),
         }

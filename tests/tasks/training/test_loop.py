@@ -203,9 +203,9 @@ def test_stopped_run_stays_stopped_when_resumed(tmp_path: Path) -> None:
     assert len(trained(work, tmp_path / "resume")[1].history) == 2
 
 
-def search(tmp_path: Path, rates: list[float]) -> Trained:
+def search(tmp_path: Path, rates: list[float], limit: float = 4.0) -> Trained:
     work = job(learning_rates=rates, search_epochs=2)
-    make = lambda: network(limit=4.0)  # noqa: E731
+    make = lambda: network(limit)  # noqa: E731
     return search_and_train(make, FULL, Supervised(8, learn), work, tmp_path, lambda line: None)
 
 
@@ -216,10 +216,10 @@ def test_search_survives_a_rate_that_diverges(tmp_path: Path) -> None:
     assert len(found.progress.history) == 5
 
 
-@pytest.mark.parametrize("rates", [[1.0], [0.9, 1.0]])
-def test_every_rate_diverging_is_refused(tmp_path: Path, rates: list[float]) -> None:
+@pytest.mark.parametrize(("rates", "limit"), [([1.0], 0.5), ([0.9, 1.0], 2.0)])
+def test_every_rate_diverging_is_refused(tmp_path: Path, rates: list[float], limit: float) -> None:
     with pytest.raises(InputError, match="No learning rate"):
-        search(tmp_path, rates)
+        search(tmp_path, rates, limit)
 
 
 @pytest.mark.parametrize(
