@@ -26,6 +26,7 @@ from tasks.errors import BusyError, GraftError, InputError, refused_write
 from tasks.params import Params, load
 
 STATE = Path(".graft")
+RESUME = "resume"
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
 BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."
@@ -107,6 +108,7 @@ def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
     try:
         main(stage)
         _swap_in(stage)
+        shutil.rmtree(stage.state(RESUME) / name, ignore_errors=True)
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # what a full disk refused must not go on filling it
     _record_run(stage, time.monotonic() - started)

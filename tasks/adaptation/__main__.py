@@ -43,7 +43,6 @@ def main(stage: Stage) -> None:
     test = bench.data.of("test")
     logits = networks.logits(network, bench.encoder, test.encoded)
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
-    bench.forget_resume_state()
     stage.say(f"Validation accuracy {scores['accuracy']:.1%}." if scores else zero_shot.UNLABELLED)
 
 

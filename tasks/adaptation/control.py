@@ -44,7 +44,6 @@ def main(stage: Stage) -> None:
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
     record = found.record() | {"precision": bench.precision, "refitted_with_validation_rows": bench.solved}
     write_json(stage.out(f"{OUT}/control.json"), record)
-    bench.forget_resume_state()
 
 
 def _refitted(bench: Workbench, found: Trained) -> Network:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,24 +58,33 @@ def store(
     best: dict[str, torch.Tensor],
     progress: Progress,
 ) -> None:
-    """Write the state into a folder; None keeps none."""
+    """Write the state below a folder, where the one before stays until this one is whole; None keeps none."""
     if folder is None:
         return
+    before = _states(folder)
     moments = {
         f"{i}.{name}": value for i, state in optimizer.state_dict()["state"].items() for name, value in state.items()
     }
-    with new_folder(folder) as made:
+    with new_folder(folder / str(1 + max(before, default=0))) as made:
         for name, values in (("weights", copied(network)), ("best", best), ("optimizer", moments)):
             save_file(values, made / f"{name}.safetensors")
         write_json(made / "progress.json", asdict(progress))
+    for old in [*before.values(), *folder.glob(".*")]:  # what a kill left half written has a dot
+        shutil.rmtree(old)
+
+
+def _states(folder: Path) -> dict[int, Path]:
+    return {int(path.name): path for path in folder.glob("[0-9]*")}
 
 
 def restored(
     folder: Path | None, network: Network, optimizer: torch.optim.Optimizer
 ) -> tuple[Progress, dict[str, torch.Tensor]]:
-    """Bring network and optimizer to where the folder stands; its progress, and the weights of the best epoch."""
-    if folder is None or not (folder / "progress.json").is_file():
+    """Bring network and optimizer to the newest state; its progress, and the weights of its best epoch."""
+    states = _states(folder) if folder else {}
+    if not states:
         return Progress([], math.inf, 0), {}
+    folder = states[max(states)]
     network.load_state_dict(load_file(folder / "weights.safetensors"))
     state: dict[int, dict[str, Any]] = {}
     for key, value in load_file(folder / "optimizer.safetensors").items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +19,7 @@ from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import FOLDER, Prepared
-from tasks.stage import Stage
+from tasks.stage import RESUME, Stage
 from tasks.training import scope as scopes
 from tasks.training import solve
 from tasks.training.augmentation import Augmentation
@@ -157,11 +156,7 @@ class Workbench:
             "computed": [self.device.type, self.precision],
             "code": (root / "code.yaml").read_text(encoding="utf-8"),
         }
-        return self.stage.state("resume") / self.stage.name / sha256_text(canonical_json(inputs))[:32]
-
-    def forget_resume_state(self) -> None:
-        """Drop it once the outputs are made; also what runs with other inputs left."""
-        shutil.rmtree(self.stage.state("resume") / self.stage.name, ignore_errors=True)
+        return self.stage.state(RESUME) / self.stage.name / sha256_text(canonical_json(inputs))[:32]
 
 
 def computes_in_bfloat16(capabilities: Mapping[str, Any]) -> bool:

@@ -126,6 +126,19 @@ def test_success_replaces_outputs_and_leaves_no_staging(project: Path) -> None:
     assert {"ended", "seconds", "peak_memory_mb", "machine", "host"} == set(record)
 
 
+def test_what_a_killed_run_goes_on_from_leaves_once_the_outputs_stand(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = project / ".graft/resume/adaptation/hash"
+    state.mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "replace", lambda new, target: exec("raise ValueError"))
+        assert ended(writes("new")) == 1
+    assert state.is_dir()
+    assert ended(writes("new")) == 0
+    assert not (project / ".graft/resume/adaptation").exists()
+
+
 def test_leftovers_of_a_killed_run_do_not_reach_the_outputs(project: Path) -> None:
     left = project / ".graft/staging/adaptation/data/adaptation/model"
     left.mkdir(parents=True)

@@ -171,7 +171,7 @@ def test_short_epochs_share_one_store(tmp_path: Path, monkeypatch: pytest.Monkey
         trained(job(), tmp_path / "resume", interrupt)
     assert not (tmp_path / "resume").exists()
     assert same(trained(job(), tmp_path / "resume")[0], undisturbed)
-    assert (tmp_path / "resume/progress.json").is_file(), "the last epoch is stored, whatever the time"
+    assert (tmp_path / "resume/1/progress.json").is_file(), "the last epoch is stored, whatever the time"
 
 
 def test_resuming_what_is_complete_trains_nothing(tmp_path: Path) -> None:
