@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +55,7 @@ class Job:
         augmentation: changes training rows anew at each step; None leaves them.
         store: of what lies below the boundary; None runs all blocks at every step.
         halvings: how often the rate may be halved where the loss stops being finite.
+        stops: told all epochs after each; whether the training ends here.
     """
 
     train: Prepared
@@ -70,6 +71,7 @@ class Job:
     augmentation: Augmentation | None = None
     store: Store | None = None
     halvings: int = recovery.HALVINGS
+    stops: Callable[[Sequence[Epoch]], bool] = lambda history: False
 
 
 def train(
@@ -115,7 +117,7 @@ def train(
                 progress.best, progress.best_epoch = validation_loss, epoch
                 best = resuming.copied(network)
             late = epoch - progress.best_epoch >= job.settings.patience
-            progress.stopped = late and epoch + 1 >= job.least_epochs
+            progress.stopped = (late and epoch + 1 >= job.least_epochs) or job.stops(progress.history)
             say(
                 f"Rate {rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
                 f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
