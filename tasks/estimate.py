@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tasks import modalities
-from tasks.params import Params, Training
+from tasks.params import Params
 from tasks.rows.clean import Clean, load
 from tasks.weights import WEIGHTS, resolve
 
@@ -65,13 +65,14 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     full = learned / len(clean.labels) >= params.selection.strategy.full_from_rows_per_label
     full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
     share = STEP / FORWARD
+    search = adaptation.search if full else adaptation.search.model_copy(update={"trials": 0})
     refit = 0 if full else learned * scratch.epochs
     passes = {
         "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),
         "preparation": 0,
         "preparation_baselines": learned + test,
-        "adaptation": test + (share * train * _epochs(adaptation.training) if full else learned),
-        "adaptation_control": test + share * (train * _epochs(scratch) + refit),
+        "adaptation": test + (share * train * search.epochs(adaptation.training) if full else learned),
+        "adaptation_control": test + share * (train * search.of_control.epochs(scratch) + refit),
         "adaptation_receipt": 0,
         "deployment": (4 + len({*params.deployment.forms})) * test,
         "deployment_server": 2 * test,
@@ -79,11 +80,6 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     }
     asked = {name: passes[name] for name in ("deployment", "deployment_server")} | {"adaptation": test}
     return passes if clean.labelled else dict.fromkeys(passes, 0.0) | asked
-
-
-def _epochs(training: Training) -> int:
-    rates = len(training.learning_rates)
-    return training.epochs + (rates * training.search_epochs if rates > 1 else 0)
 
 
 def _operations(root: Path, params: Params, clean: Clean, candidate: int) -> float:

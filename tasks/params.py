@@ -31,6 +31,7 @@ from tasks.sections import (
     Training,
 )
 from tasks.strict import Strict
+from tasks.training.settings import Search
 
 __all__ = [
     "Candidate",
@@ -45,6 +46,7 @@ __all__ = [
     "Project",
     "Receipt",
     "Rule",
+    "Search",
     "Source",
     "Strategy",
     "Training",
@@ -90,6 +92,21 @@ class Params(Strict):
             raise ValueError(
                 "adaptation.augmentation changes rows anew each epoch, but the scope frozen learns from features that "
                 "are computed once: set adaptation.scope.kind to full, or all of augmentation to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _search_needs_steps(self) -> Params:
+        search, kind = self.adaptation.search, self.adaptation.scope.kind
+        if kind == "frozen" and (search.trials or search.seeds > 1):
+            raise ValueError(
+                "adaptation.search is of trainings by gradient steps, but the scope frozen solves its head, with C by "
+                "cross-validation: set adaptation.scope.kind to full, or search.trials to 0 and search.seeds to 1"
+            )
+        if search.trials and search.space.lora_rank and kind not in ("auto", "lora"):
+            raise ValueError(
+                f"adaptation.search.space.lora_rank is of the scope lora, but adaptation.scope.kind is {kind}: set one "
+                "to lora, or the other to null"
             )
         return self
 

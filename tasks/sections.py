@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints, create_model, mod
 from tasks.modalities import MODALITIES, part
 from tasks.problems import PROBLEMS
 from tasks.strict import Share, Strict
+from tasks.training.settings import Search
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 ReferenceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
@@ -213,6 +214,7 @@ class Scope(Strict):
 class Adaptation(Strict):
     scope: Scope
     training: Training = Field(description="Of every scope that learns by gradient steps.")
+    search: Search
     balance: Literal["none", "weights", "resample"] = Field(
         description="How every label counts the same in training: by weights in the loss, or by as many rows an epoch."
     )

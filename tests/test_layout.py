@@ -32,7 +32,7 @@ FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors"}
 LIBRARIES = {
     "datasets", "torch", "transformers", "tokenizers", "tokenize", "prefect", "dvc", "onnx", "onnxruntime", "sklearn",
     "numpy", "pandas", "pyarrow", "pydantic", "yaml", "typer", "rich", "fastapi", "uvicorn", "safetensors",
-    "accelerate", "evaluate", "peft", "ray", "timm", "httpx", "evidently",
+    "accelerate", "evaluate", "peft", "optuna", "ray", "timm", "httpx", "evidently",
 }  # fmt: skip
 # Each row of a registry, with the test that covers it; paths count from tests/.
 ROWS = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,18 @@ import numpy as np
 from tasks import calibration, features, metrics, zero_shot
 from tasks import network as networks
 from tasks.adaptation import by_words
-from tasks.adaptation.edge import open_workbench
+from tasks.adaptation.edge import WITHOUT_STEPS, open_workbench
 from tasks.artifacts import read_json, write_json, write_text
 from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage, run
-from tasks.training import solve
+from tasks.training import seeds, solve
 from tasks.training.balance import validation_loss
-from tasks.training.search import search_and_train
+from tasks.training.loop import Job, train
+from tasks.training.search import Trained
+from tasks.training.tuning import set_up, trained
 from tasks.training.workbench import Workbench
 from tasks.weights import snapshot_files
 
@@ -37,7 +41,7 @@ def main(stage: Stage) -> None:
     scores = None if validation is None else _scores(rows, validation)
     write_json(stage.out(f"{OUT}/metrics.json"), scores or dict.fromkeys(metrics.METRICS))
     record["temperature"] = 1.0 if validation is None else calibration.temperature(validation, rows.classes)
-    write_json(stage.out(f"{OUT}/adaptation.json"), record | {"scope": bench.kind})
+    write_json(stage.out(f"{OUT}/adaptation.json"), record | _not_searched(bench) | {"scope": bench.kind})
     write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
     _save(stage, bench, network)
     test = bench.data.of("test")
@@ -86,15 +90,13 @@ def _solve(bench: Workbench, network: Network) -> Outcome:
 
 def _train(bench: Workbench, network: Network) -> Outcome:
     """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
-    settings = bench.stage.params.adaptation.training
-    job = bench.job(settings)
-    objective = bench.objective(settings, job.train)
+    settings, search = bench.stage.params.adaptation.training, bench.stage.params.adaptation.search
     make = bench.from_solved_head(network)
-    rows = bench.data.of("validation")
+    rows, weights = bench.data.of("validation"), bench.weights(bench.data.of("train"))
     start = networks.logits(make(), bench.encoder, rows.encoded)
-    start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), job.weights)
+    start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), weights)
     bench.stage.say(f"Starting from a solved head: validation loss {start_loss:.3f}.")
-    found = search_and_train(make, bench.scope(bench.kind), objective, job, bench.resume_folder(), bench.stage.say)
+    found = trained(bench, make, bench.kind, settings, search)
     history = [{"step": 0, "validation_loss": start_loss, "setting": "solved head"}] + [
         {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
         for epoch in found.progress.history
@@ -103,7 +105,51 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     validation = networks.logits(kept, bench.encoder, rows.encoded)
     learns = "head" if kept is not found.network else "head and backbone"
     record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
+    if search.seeds > 1:
+        record["seeds"] = _by_seeds(bench, found, make, (start_loss, start), _scores(rows, validation))
     return kept, validation, record, history
+
+
+def _by_seeds(
+    bench: Workbench,
+    found: Trained,
+    make: Callable[[], Network],
+    start: tuple[float, np.ndarray],
+    own: dict[str, float],
+) -> dict[str, Any]:
+    """Spread of the scores on validation rows over the model's own seed and those that follow it.
+
+    Args:
+        bench: of the training.
+        found: what won.
+        make: networks with the solved head.
+        start: validation loss and logits of that head, which stays for any seed that does not beat it.
+        own: scores of the model.
+    """
+    params, rows = bench.stage.params, bench.data.of("validation")
+    values = {"learning_rate": found.rate} | found.study.get("values", {})
+    one = set_up(bench, bench.kind, params.adaptation.training, values)
+
+    def score(job: Job, folder: Path) -> dict[str, float]:
+        bench.stage.say(f"Training it again by seed {job.seed}.")
+        network = make()
+        beats = train(network, one.scope, one.objective, job, folder, bench.stage.say).best < start[0]
+        return _scores(rows, networks.logits(network, bench.encoder, rows.encoded) if beats else start[1])
+
+    first = params.project.seed
+    every = [*range(first, first + params.adaptation.search.seeds)]
+    scores = [own, *seeds.repeated(one.job, every[1:], score, bench.resume_folder())]
+    return {"seeds": every, "validation": seeds.spread(scores)}
+
+
+def _not_searched(bench: Workbench) -> dict[str, str]:
+    """Why a search that is asked for did not take place."""
+    search = bench.stage.params.adaptation.search
+    if bench.kind not in WITHOUT_STEPS or (search.trials, search.seeds) == (0, 1):
+        return {}
+    sentence = f"No search: the scope {bench.kind} learns {WITHOUT_STEPS[bench.kind][0]}, not by gradient steps."
+    bench.stage.say(sentence)
+    return {"not_searched": sentence}
 
 
 def _save(stage: Stage, bench: Workbench, network: Network) -> None:

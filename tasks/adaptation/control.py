@@ -1,6 +1,7 @@
 """Stage `adaptation_control`: the same architecture from scratch, on the same rows, fairly treated.
 
-It gets a rate search of its own and, before early stopping may end it, at least the epochs of full fine-tuning.
+It gets a search of its own, of as many trials, and, before early stopping may end it, at least the epochs of full
+fine-tuning.
 Where the adapted head learns from the validation rows too, so does the control, once they have said when to stop.
 """
 
@@ -16,7 +17,8 @@ from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.stage import Stage, run
 from tasks.training.loop import train
-from tasks.training.search import Trained, search_and_train
+from tasks.training.search import Trained
+from tasks.training.tuning import trained
 from tasks.training.workbench import Workbench
 
 OUT = "data/adaptation/control"
@@ -28,15 +30,14 @@ def main(stage: Stage) -> None:
     if not bench.data.labelled:
         write_json(stage.out(f"{OUT}/control.json"), {"why_not": zero_shot.UNLABELLED})
         return
-    settings = stage.params.receipt.scratch
-    job = bench.job(settings, least_epochs=stage.params.adaptation.training.epochs)
-    found = search_and_train(
+    settings, search = stage.params.receipt.scratch, stage.params.adaptation.search.of_control
+    found = trained(
+        bench,
         bench.maker(bench.backbones.from_scratch),
-        bench.scope("full"),
-        bench.objective(settings, job.train),
-        job,
-        bench.resume_folder(),
-        stage.say,
+        "full",
+        settings,
+        search.model_copy(update={"trials": 0}) if bench.solved else search,
+        stage.params.adaptation.training.epochs,
     )
     network = _refitted(bench, found) if bench.solved else found.network
     test = bench.data.of("test")

@@ -106,6 +106,7 @@ def text(record: dict[str, Any]) -> str:
         for one in record["ranking"]
         if one.get("picked_by")  # what a limit left out has none
     ]
+    lines += _searched(record["adaptation"], record["metric"])
     lines += _foreseen(record["prediction"])
     lines += [record["references"]["reading"]] if record["references"] else []
     rows, out = data["rows"], sum(data["quarantined"].values())
@@ -157,6 +158,31 @@ def _foreseen(prediction: dict[str, Any] | None) -> list[str]:
         f"Selection foresaw {prediction['predicted']:.1%} for a probe of the frozen features; on the test rows it "
         f"reaches {realised['value']:.1%} (95 % interval {realised['low']:.1%} to {realised['high']:.1%})."
     ]
+
+
+def _searched(adaptation: dict[str, Any], metric: str) -> list[str]:
+    """What was tried on the validation rows, what won, and how far the score is one of the seed."""
+    lines = [adaptation["not_searched"]] if "not_searched" in adaptation else []
+    study, rates, seeds = adaptation.get("study"), adaptation.get("search"), adaptation.get("seeds")
+    if study:
+        early = sum(not trial["whole"] for trial in study["trials"])
+        values = ", ".join(f"{name} {value:.3g}" for name, value in study["values"].items())
+        lines.append(
+            f"Search: {len(study['trials'])} trials looked at on validation rows, {early} of them stopped early; trial "
+            f"{study['winner']} won, with {values}."
+        )
+    elif rates:
+        lines.append(
+            f"Search: {len(rates)} learning rates looked at on validation rows; {adaptation['learning_rate']:g} won."
+        )
+    if seeds:
+        one, count, own = seeds["validation"][metric], len(seeds["seeds"]), seeds["seeds"][0]
+        lines.append(
+            f"Seeds: {count} trainings of the winner reach {metric} {one['low']:.3f} to {one['high']:.3f} on "
+            f"validation rows, {one['mean']:.3f} on average, standard deviation {one['standard_deviation']:.3f}; the "
+            f"model is that of project.seed, {own}, not the best of them."
+        )
+    return lines
 
 
 def _scope(scope: str, selection: dict[str, Any]) -> str:

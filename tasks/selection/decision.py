@@ -22,7 +22,8 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     settings = stage.params.selection.strategy
     ranked = choice.ranked(scored)
     deepest = choice.deepest(ranked[0], scored)
-    steps = strategy.steps(len(clean.of("train")), stage.params.adaptation.training)
+    adaptation = stage.params.adaptation
+    steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
 
     def seconds_per_step() -> float:
         return short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)

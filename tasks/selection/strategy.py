@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks.params import Strategy, Training
+from tasks.params import Search, Strategy, Training
 from tasks.training.scope import SCOPES
 
 
@@ -115,15 +115,15 @@ def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
     return Picked(rule.scope, rule.name, f"{rule.scope}: {rule.because.format(**facts)}.", evidence)
 
 
-def steps(rows: int, training: Training) -> int:
-    """Gradient steps that a training takes at most, the search for its rate included.
+def steps(rows: int, training: Training, search: Search) -> int:
+    """Gradient steps that a training takes at most, the search for its rate and its repetitions included.
 
     Args:
         rows: that are learned from.
         training: its settings.
+        search: trials and seeds.
     """
-    searched = len(training.learning_rates) * training.search_epochs if len(training.learning_rates) > 1 else 0
-    return math.ceil(rows / training.batch_rows) * (searched + training.epochs)
+    return math.ceil(rows / search.least_batch_rows(training)) * search.epochs(training)
 
 
 def over_budget(wanted: int, settings: Strategy, seconds_per_step: Callable[[], float]) -> str | None:

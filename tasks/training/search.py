@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,16 +46,18 @@ class Trained:
         progress: its history.
         rate: the rate that won.
         losses: rate -> validation loss of its trial; infinite where it diverged, empty where one rate needs no search.
+        study: where trials by Optuna found the rate and more: these `trials`, the `winner` and its `values`.
     """
 
     network: Network
     progress: Progress
     rate: float
     losses: dict[float, float]
+    study: dict[str, Any] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """As JSON; in `search` None for a rate whose loss did not stay finite."""
-        return {
+        return ({"study": self.study} if self.study else {}) | {
             "learning_rate": self.rate,
             "search": {f"{rate:g}": loss if math.isfinite(loss) else None for rate, loss in self.losses.items()},
             "epochs": len(self.progress.history),

@@ -38,6 +38,16 @@ def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) ->
     assert (found["adaptation"] > 1000) is full
 
 
+def test_trials_and_seeds_count() -> None:
+    asked = {"adaptation__search__trials": 8, "adaptation__search__seeds": 3}
+    full = estimate.row_passes(params(adaptation__scope__kind="full", **asked), ROWS)
+    # Eight trials for an epoch each, then four epochs by each of three seeds; the control is trained once.
+    assert full["adaptation"] == 30 + 3 * 100 * (8 + 3 * 4)
+    assert full["adaptation_control"] == 30 + 3 * 100 * (8 + 5)
+    frozen = estimate.row_passes(params(**asked, selection__strategy__full_from_rows_per_label=61), ROWS)
+    assert frozen["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5), "what is not searched has no trials"
+
+
 def test_one_rate_needs_no_search() -> None:
     one = params(adaptation__scope__kind="full", adaptation__training__learning_rates=[0.1])
     assert estimate.row_passes(one, ROWS)["adaptation"] == 30 + 3 * 100 * 4

@@ -154,6 +154,55 @@ def test_every_source_of_rows_is_a_file_of_its_own(tmp_path: Path, leaf: str) ->
     assert "data.path, data.test and data.feedback must be different files" in sentence
 
 
+SPACE = "adaptation.search.space"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"space__weight_decay": {"low": 0.2, "high": 0.1, "log": True}}, f"{SPACE}.weight_decay: low must be below"),
+        ({"space__weight_decay": {"low": 0.1, "high": 0.1, "log": True}}, "0.1 is not below 0.1"),
+        (
+            {"space__weight_decay": {"low": 0.0, "high": 0.1, "log": True}},
+            "on a logarithmic scale no range begins at 0",
+        ),
+        ({"space__warmup_share": {"low": 0.1, "high": None, "log": False}}, "low and high go together"),
+        ({"space__learning_rate": {"low": 0.0, "high": 0.1, "log": False}}, "learning_rate.low must be above 0"),
+        ({"space__learning_rate__high": 1.5}, f"{SPACE}.learning_rate.high: Input should be less than or equal to 1"),
+        ({"space__batch_rows": [0]}, f"{SPACE}.batch_rows.0"),
+        ({"space__batch_rows": []}, f"{SPACE}.batch_rows"),
+        ({"space__dropout": [0.1]}, "space.dropout is not a known key; accepted here: batch_rows, learning_rate,"),
+        ({"trials": -1}, "adaptation.search.trials"),
+        ({"seeds": 0}, "adaptation.search.seeds"),
+        (
+            {"trials": 8, "space__learning_rate": {"low": None, "high": None, "log": True}},
+            "adaptation.search: trials is 8, but all of space is null: give space.learning_rate a low and a high",
+        ),
+    ],
+)
+def test_a_search_space_that_makes_no_sense_is_refused(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    (sentence,) = faults(tmp_path, tree(**{f"adaptation__search__{name}": value for name, value in changes.items()}))
+    assert sentence.startswith("params.yaml: adaptation.search") and told in sentence
+
+
+@pytest.mark.parametrize("leaf", ["trials", "seeds"])
+def test_a_search_without_steps_is_refused(tmp_path: Path, leaf: str) -> None:
+    frozen = tree(adaptation__scope__kind="frozen", **{f"adaptation__search__{leaf}": 2})
+    (sentence,) = faults(tmp_path, frozen)
+    assert "the scope frozen solves its head, with C by cross-validation: set adaptation.scope.kind to full" in sentence
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("full", True), ("lora", False), ("auto", False)])
+def test_a_rank_is_searched_where_there_may_be_one(tmp_path: Path, kind: str, refused: bool) -> None:
+    search = {"adaptation__search__trials": 2, "adaptation__search__space__lora_rank": [4, 8]}
+    content = tree(adaptation__scope__kind=kind, **search)
+    if refused:
+        (sentence,) = faults(tmp_path, content)
+        assert "lora_rank is of the scope lora, but adaptation.scope.kind is full: set one to lora" in sentence
+    else:
+        assert Params.model_validate(content).adaptation.search.space.lora_rank == [4, 8]
+
+
 @pytest.mark.parametrize("sets", [{"a b": "x.csv"}, {"a": ""}, {"a": None}, ["x.csv"]])
 def test_a_reference_set_has_a_name_and_a_path(tmp_path: Path, sets: Any) -> None:
     (sentence,) = faults(tmp_path, tree(selection__references=sets))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tasks.artifacts import read_json
+from tasks.adaptation import __main__ as adaptation
+from tasks.artifacts import read_json, sha256_folder, write_json
+from tasks.errors import InputError
 from tasks.network import load
+from tasks.training import tuning
+from tasks.training.loop import Progress, train
 from tasks.training.scope import SCOPES
 from tests.projects import run_stage, write_project
 
@@ -30,9 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", SCOPES)
 def test_a_scope_leaves_a_plain_model_and_a_receipt(project: Path, tmp_path: Path, kind: str) -> None:
     root = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
-    tree = yaml.safe_load((root / "params.yaml").read_text())
-    tree["adaptation"]["scope"]["kind"] = kind
-    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with_kind(root, kind)
     for name in ("adaptation", "adaptation_receipt"):
         run_stage(root, name)
     record = read_json(root / "data/adaptation/adaptation.json")
@@ -42,3 +45,158 @@ def test_a_scope_leaves_a_plain_model_and_a_receipt(project: Path, tmp_path: Pat
         assert 0 < record["learned_weights"] <= record["weights"]
         assert record["weights"] == sum(parameter.numel() for parameter in network.parameters())
     assert read_json(root / "data/adaptation/receipt.json")["verdict"]
+
+
+def searching(project: Path, root: Path, **search: Any) -> Path:
+    """A copy of the project in which three trials are run and the winner is trained by two seeds."""
+    shutil.copytree(project, root, symlinks=True)
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["search"] |= {"trials": 3, "seeds": 2} | search
+    tree["adaptation"]["search"]["space"] |= {"batch_rows": [8, 16], "lora_rank": [1, 2]}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    return root
+
+
+@pytest.fixture(scope="module")
+def searched(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Adapted by the scope lora after a search, undisturbed."""
+    root = searching(project, tmp_path_factory.mktemp("searched") / "project")
+    with_kind(root, "lora")
+    run_stage(root, "adaptation")
+    return root
+
+
+def with_kind(root: Path, kind: str) -> None:
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["scope"]["kind"] = kind
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+
+
+def test_the_winner_is_trained_at_what_it_drew_and_by_several_seeds(searched: Path) -> None:
+    record = read_json(searched / "data/adaptation/adaptation.json")
+    trials, winner = record["study"]["trials"], record["study"]["winner"]
+    assert len(trials) == 3 and all(set(one["values"]) == {"learning_rate", *CHOICES} for one in trials)
+    best = min((one for one in trials if one["whole"]), key=lambda one: min(one["losses"]))
+    assert trials[winner - 1] == best and record["study"]["values"] == best["values"]
+    assert record["learning_rate"] == best["values"]["learning_rate"]
+    train_rows = read_json(searched / "data/preparation/card.json")["rows"]["train"]
+    assert record["steps"] == train_rows // best["values"]["batch_rows"], "a last row alone is of the batch before"
+    # Rank r of a map from a to b: r * (a + b) weights; two blocks of four maps 16 to 16, one 16 to 32, one back; head.
+    assert record["learned_weights"] == best["values"]["lora_rank"] * 2 * (4 * 32 + 2 * 48) + 3 * 16 + 3
+    assert record["seeds"]["seeds"] == [13, 14]
+    own, spread = read_json(searched / "data/adaptation/metrics.json"), record["seeds"]["validation"]
+    for metric, score in own.items():
+        one = spread[metric]
+        assert score in (one["low"], one["high"]), "of two scores the model's own is the lowest or the highest"
+        assert one["mean"] == pytest.approx((one["low"] + one["high"]) / 2, abs=1e-6)
+        assert one["standard_deviation"] == pytest.approx((one["high"] - one["low"]) / 2**0.5, abs=1e-6)
+    assert spread["log_loss"]["low"] < spread["log_loss"]["high"], "another seed is another training"
+
+
+CHOICES = ("batch_rows", "lora_rank")
+
+
+# Three trials, the winner's training, and the second seed's.
+@pytest.mark.parametrize("number", [2, 4])
+def test_a_search_that_was_interrupted_leaves_the_same_bytes(
+    project: Path, searched: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    root = searching(project, tmp_path / "project")
+    with_kind(root, "lora")
+    trained = 0
+
+    def interrupted(*arguments: Any) -> Progress:
+        nonlocal trained
+        if trained == number:
+            raise KeyboardInterrupt
+        trained += 1
+        return train(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuning, "train", interrupted)
+        patched.setattr(adaptation, "train", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run_stage(root, "adaptation")
+    run_stage(root, "adaptation")
+    names = ("model", "adaptation.json", "metrics.json", "history.csv")
+    assert [read(root, name) for name in names] == [read(searched, name) for name in names]
+
+
+def read(root: Path, name: str) -> Any:
+    path = root / "data/adaptation" / name
+    return sha256_folder(path) if path.is_dir() else path.read_text()
+
+
+def test_where_no_steps_are_taken_a_search_is_left_out_with_a_sentence(project: Path, tmp_path: Path) -> None:
+    root = searching(project, tmp_path / "project")
+    with_kind(root, "auto")  # which is frozen for so few rows
+    run_stage(root, "adaptation")
+    record = read_json(root / "data/adaptation/adaptation.json")
+    assert record["scope"] == "frozen" and "study" not in record and "seeds" not in record
+    assert record["not_searched"] == (
+        "No search: the scope frozen learns from features that are computed once, not by gradient steps."
+    )
+
+
+def test_a_space_of_another_scope_alone_leaves_the_rates_as_they_are(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = {"learning_rate": {"low": None, "high": None, "log": True}, "weight_decay": NONE, "warmup_share": NONE}
+    root = searching(project, tmp_path / "project", seeds=1, space=space)
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["search"]["space"]["batch_rows"] = None
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with_kind(root, "auto")
+    choice = read_json(root / "data/selection/choice.json")
+    write_json(root / "data/selection/choice.json", choice | {"scope": "full"})
+    run_stage(root, "adaptation")
+    record = read_json(root / "data/adaptation/adaptation.json")
+    assert (record["scope"], record["learning_rate"]) == ("full", 0.003) and "study" not in record
+    assert "The search space has nothing that the scope full knows" in capsys.readouterr().out
+
+
+NONE = {"low": None, "high": None, "log": False}
+
+
+def test_the_control_has_as_many_trials_at_rates_of_its_own(project: Path, tmp_path: Path) -> None:
+    root = searching(project, tmp_path / "project")
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["receipt"]["scratch"]["learning_rates"] = [0.01, 0.002]
+    tree["adaptation"]["search"]["space"]["lora_rank"] = None
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    run_stage(root, "adaptation_control")
+    control = read_json(root / "data/adaptation/control/control.json")
+    drawn = [one["values"] for one in control["study"]["trials"]]
+    assert len(drawn) == 3 and all(0.002 <= one["learning_rate"] <= 0.01 for one in drawn)
+    assert all(one["batch_rows"] in (8, 16) for one in drawn) and "seeds" not in control
+
+
+def test_trials_of_which_none_stays_finite_are_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = searching(project, tmp_path / "project", seeds=1)
+    with_kind(root, "lora")
+    monkeypatch.setattr(tuning, "train", lambda *arguments: Progress([], float("inf"), 0, True))
+    with pytest.raises(InputError, match="None of 3 trials kept the loss finite: lower learning_rate in"):
+        run_stage(root, "adaptation")
+
+
+def test_a_winner_that_diverges_in_the_whole_training_gives_way_to_the_next(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = searching(project, tmp_path / "project", seeds=1)
+    with_kind(root, "lora")
+    finals: list[str] = []
+
+    def diverging(*arguments: Any) -> Progress:
+        if arguments[4].name.startswith("final"):
+            finals.append(arguments[4].name)
+            if len(finals) == 1:
+                return Progress([], float("inf"), 0, True)
+        return train(*arguments)
+
+    monkeypatch.setattr(tuning, "train", diverging)
+    run_stage(root, "adaptation")
+    study = read_json(root / "data/adaptation/adaptation.json")["study"]
+    losses = [min(one["losses"]) for one in study["trials"]]
+    assert len(finals) == 2 and study["winner"] == losses.index(sorted(losses)[1]) + 1

@@ -236,3 +236,26 @@ def test_each_phase_shows_what_it_left_for_people(project: Path) -> None:
     assert phase_markdown(project, "preparation") == "# data/preparation/card.md\n"
     assert phase_markdown(project, "adaptation") == f"```\n{text(collect(project))}\n```"
     assert phase_markdown(project, "deployment").endswith("```\n\n# data/deployment/bundle/card.md\n")
+
+
+def test_what_was_searched_is_told(project: Path) -> None:
+    record = collect(project)
+    assert "Search" not in text(record) and "Seeds" not in text(record)
+    record["adaptation"] |= {"search": {"0.0001": 0.5, "0.001": None}, "learning_rate": 0.0001}
+    assert "Search: 2 learning rates looked at on validation rows; 0.0001 won." in text(record)
+    trials = [{"whole": True}, {"whole": False}, {"whole": True}]
+    record["adaptation"] |= {"search": {}, "study": {"trials": trials, "winner": 3, "values": {"learning_rate": 2e-4}}}
+    told = "3 trials looked at on validation rows, 1 of them stopped early; trial 3 won, with learning_rate 0.0002."
+    assert told in text(record)
+    spread = {"accuracy": {"mean": 0.8, "standard_deviation": 0.1, "low": 0.7, "high": 0.9}}
+    record["adaptation"]["seeds"] = {"seeds": [13, 14, 15], "validation": spread}
+    assert (
+        "Seeds: 3 trainings of the winner reach accuracy 0.700 to 0.900 on validation rows, 0.800 on average, standard "
+        "deviation 0.100; the model is that of project.seed, 13, not the best of them."
+    ) in text(record)
+
+
+def test_why_nothing_was_searched_is_told(project: Path) -> None:
+    record = collect(project)
+    record["adaptation"]["not_searched"] = "No search: the scope frozen learns nothing by gradient steps."
+    assert record["adaptation"]["not_searched"] in text(record).splitlines()

@@ -56,9 +56,16 @@ def test_steps_by_hand() -> None:
     training = params().adaptation.training.model_copy(
         update={"batch_rows": 16, "epochs": 4, "search_epochs": 2, "learning_rates": [0.1, 0.2, 0.3]}
     )
+    plain = params().adaptation.search
     # 33 rows are 3 batches; three rates for two epochs each, then four epochs.
-    assert steps(33, training) == 3 * (3 * 2 + 4)
-    assert steps(33, training.model_copy(update={"learning_rates": [0.1]})) == 3 * 4
+    assert steps(33, training, plain) == 3 * (3 * 2 + 4)
+    assert steps(33, training.model_copy(update={"learning_rates": [0.1]}), plain) == 3 * 4
+    # Eight trials of two epochs, four epochs by each of three seeds; and of batches of 4 rows there are 9.
+    search = plain.model_copy(update={"trials": 8, "seeds": 3})
+    assert steps(33, training, search) == 3 * (8 * 2 + 3 * 4)
+    small = search.model_copy(update={"space": search.space.model_copy(update={"batch_rows": [32, 4]})})
+    assert steps(33, training, small) == 9 * (8 * 2 + 3 * 4)
+    assert steps(33, training, small.model_copy(update={"trials": 0})) == 3 * (3 * 2 + 3 * 4)
 
 
 def never() -> float:
