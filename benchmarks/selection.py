@@ -35,7 +35,7 @@ SIZES: dict[str, int | None] = {"8": 8, "32": 32, "all": None}
 KEPT_OF_ALL = 0.8
 VALIDATION_SHARE = 0.15
 FROZEN = FrozenScope(inverse_regularisation=[0.001, 0.01, 0.1, 1.0], folds=5)
-FOLDS, REPEATS, SEED = 5, 4, 13
+FOLDS, SEED = 5, 13
 DEEPEST = 6
 Record = cells.Cell
 # Set, size and the cells of all its candidates.
@@ -83,7 +83,7 @@ def realised(train: np.ndarray, test: np.ndarray, classes: dict[str, np.ndarray]
 
 def scored(features: np.ndarray, classes: np.ndarray, count: int, depth: int) -> Record:
     """What selection knows of one candidate: every score of features (N, F) for class numbers (N,)."""
-    scores = asdict(probe.score(features, classes, count, FOLDS, REPEATS, SEED))
+    scores = asdict(probe.score(features, classes, count, FOLDS, SEED))
     scores |= transferability.scores(features, classes, SEED)
     return scores | {"off_typical": probe.off_typical(depth / DEEPEST, backbone.TYPICAL_DEPTH, len(features))}
 

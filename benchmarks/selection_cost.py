@@ -18,7 +18,7 @@ from tasks.weights import resolve
 
 # Defaults of adaptation.training: two rates searched for an epoch each, then four epochs; 85 % of the rows train.
 EPOCHS, BATCH_ROWS, TRAIN_SHARE = 6, 16, 0.85
-FOLDS, REPEATS, SEED = 5, 4, 13
+FOLDS, SEED = 5, 13
 # Few of each suffice for a share: rows whose features are timed, candidates that are scored, steps that are taken.
 TIMED_ROWS, TIMED_DEPTHS, TIMED_STEPS = 256, (2, 4, 6), 4
 Draw = Callable[[np.ndarray], np.ndarray]
@@ -92,5 +92,5 @@ def _scoring(found: dict[features.Key, np.ndarray], picked: np.ndarray, classes:
 
 
 def _score(values: np.ndarray, classes: np.ndarray, count: int) -> None:
-    probe.score(values, classes, count, FOLDS, REPEATS, SEED)
+    probe.score(values, classes, count, FOLDS, SEED)
     transferability.scores(values, classes, SEED)

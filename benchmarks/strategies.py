@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import adapted, cells, judging, text_sets
-from benchmarks.selection import FOLDS, REPEATS, SEED, VALIDATION_SHARE, draw
+from benchmarks.selection import FOLDS, SEED, VALIDATION_SHARE, draw
 from tasks import features
 from tasks.modalities.text import backbone, classical, encode
 from tasks.params import Params
@@ -95,7 +95,7 @@ def drawn(data: Path, name: str, size: str, number: int, params: Params) -> Draw
 
 def _scored(depth: int, values: np.ndarray, classes: np.ndarray, count: int) -> choice.Scored:
     """What ranks a depth; the scores that only stand beside it are left out, and operations are counted in blocks."""
-    scores = asdict(probe.score(values, classes, count, FOLDS, REPEATS, SEED))
+    scores = asdict(probe.score(values, classes, count, FOLDS, SEED))
     scores["log_me"] = transferability.log_me(values, classes)
     scores["off_typical"] = probe.off_typical(depth / 6, backbone.TYPICAL_DEPTH, len(values))
     rest = dict.fromkeys(("h_score", "nleep", "knn"), 0.0) | dict.fromkeys(("parameters", "bytes"), 0)

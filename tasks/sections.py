@@ -131,7 +131,6 @@ class Selection(Strict):
     pools: list[Pool] = Field(min_length=1, description="Ways to make one vector of a block's output.")
     limits: Limits
     folds: int = Field(ge=2, le=20, description="Folds of the linear probe's cross-validation.")
-    repeats: int = Field(ge=1, le=20, description="How often the cross-validation is drawn anew, under 200 rows.")
     max_rows: int = Field(ge=50, description="Rows the probe is scored on, at most.")
     references: dict[ReferenceName, Annotated[str, StringConstraints(min_length=1)]] = Field(
         description="Sets that are ranked by their distance to the training rows: name -> file or folder with "

@@ -187,7 +187,7 @@ def _score(stage: Stage, looked: Looked, rows: Rows, labels: list[str]) -> list[
     for (depth, pool), values in sorted(found.items()):
         if depth >= looked.inside:
             continue
-        result = probe.score(values, classes, len(labels), settings.folds, settings.repeats, seed)
+        result = probe.score(values, classes, len(labels), settings.folds, seed)
         measured = vars(result) | transferability.scores(values, classes, seed) | vars(looked.costs[depth])
         measured["off_typical"] = probe.off_typical(depth / backbone.depth, typical_depth, len(rows))
         scored.append(choice.Scored(candidate.source, candidate.revision, depth, backbone.depth, pool, **measured))

@@ -12,17 +12,17 @@ from tasks.problems.classification.learn import out_of_fold_logits
 
 # Strengths tried per feature set; the features are standardised, so the same two serve every depth.
 INVERSE_REGULARISATION = (0.01, 0.1)
-# From so many rows on one cross-validation is steady enough, and needs no expectation beside it.
-REPEATED_BELOW = 200
+# From so many rows on the scores need no expectation beside them.
+FEW_ROWS = 200
 
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """Out-of-fold scores over all repeats.
+    """Out-of-fold scores.
 
     Attributes:
-        accuracy: share of rows answered right, mean over repeats.
-        log_loss: nats per row, mean over repeats.
+        accuracy: share of rows answered right.
+        log_loss: mean, nats per row.
         standard_error: of the log loss, over rows.
     """
 
@@ -31,20 +31,16 @@ class ProbeScore:
     standard_error: float
 
 
-def score(features: np.ndarray, classes: np.ndarray, count: int, folds: int, repeats: int, seed: int) -> ProbeScore:
+def score(features: np.ndarray, classes: np.ndarray, count: int, folds: int, seed: int) -> ProbeScore:
     """Score features (N, F) for class numbers (N,) of K labels.
 
     The log loss ranks: with few rows accuracy moves in steps of whole rows and ties often.
     """
-    repeats = repeats if len(classes) < REPEATED_BELOW else 1
     best: ProbeScore | None = None
     for strength in INVERSE_REGULARISATION:
-        right, losses = np.zeros(len(classes)), np.zeros(len(classes))
-        for repeat in range(repeats):
-            logits = out_of_fold_logits(features, classes, count, strength, folds, seed + repeat)
-            shares = probabilities(logits)
-            right += (logits.argmax(axis=1) == classes) / repeats
-            losses -= np.log(np.maximum(shares[np.arange(len(classes)), classes], SMALLEST)) / repeats
+        logits = out_of_fold_logits(features, classes, count, strength, folds, seed)
+        right = logits.argmax(axis=1) == classes
+        losses = -np.log(np.maximum(probabilities(logits)[np.arange(len(classes)), classes], SMALLEST))
         found = ProbeScore(
             float(right.mean()), float(losses.mean()), float(losses.std() / np.sqrt(max(len(losses), 1)))
         )
@@ -62,4 +58,4 @@ def off_typical(depth: float, typical: float | None, rows: int) -> float:
         typical: such a share, None where there is no rule.
         rows: N.
     """
-    return 0.0 if typical is None or rows >= REPEATED_BELOW else round(abs(depth - typical), 6)
+    return 0.0 if typical is None or rows >= FEW_ROWS else round(abs(depth - typical), 6)
