@@ -127,6 +127,25 @@ def read(root: Path, name: str) -> Any:
     return sha256_folder(path) if path.is_dir() else path.read_text()
 
 
+def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = searching(project, tmp_path / "project", trials=0)
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["training"] |= {"learning_rates": [0.00005], "batch_rows": 8}
+    tree["receipt"]["scratch"]["batch_rows"] = 8
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    with_kind(root, "lora")
+    monkeypatch.setattr(adaptation, "train", lambda *arguments: Progress([], float("inf"), 0, True))
+    run_stage(root, "adaptation")
+    record = read_json(root / "data/adaptation/adaptation.json")
+    own = read_json(root / "data/adaptation/metrics.json")["log_loss"]
+    start, spread = record["start_validation_loss"], record["seeds"]["validation"]["log_loss"]
+    assert own < start, "the model's own seed beats the head"
+    assert (spread["low"], spread["high"]) == (own, pytest.approx(start, abs=1e-6))
+    assert "study" not in record
+
+
 def test_where_no_steps_are_taken_a_search_is_left_out_with_a_sentence(project: Path, tmp_path: Path) -> None:
     root = searching(project, tmp_path / "project")
     with_kind(root, "auto")  # which is frozen for so few rows

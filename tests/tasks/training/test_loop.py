@@ -23,6 +23,7 @@ from tasks.training import loop
 from tasks.training import scope as scopes
 from tasks.training.loop import Job, Progress, schedule, train
 from tasks.training.objective.supervised import Supervised
+from tasks.training.resuming import Epoch
 from tasks.training.search import Trained, search_and_train
 from tests.factories import params
 
@@ -201,6 +202,19 @@ def test_stopped_run_stays_stopped_when_resumed(tmp_path: Path) -> None:
     work = job(flipped=True, patience=1)
     trained(work, tmp_path / "resume")
     assert len(trained(work, tmp_path / "resume")[1].history) == 2
+
+
+def test_a_training_ends_where_it_is_told_to_and_stays_so_when_resumed(tmp_path: Path) -> None:
+    seen: list[list[float]] = []
+
+    def stops(history: Sequence[Epoch]) -> bool:
+        seen.append([epoch.validation_loss for epoch in history])
+        return len(history) == 2
+
+    _, progress = trained(replace(job(), stops=stops, least_epochs=5), tmp_path / "resume")
+    losses = [epoch.validation_loss for epoch in progress.history]
+    assert seen == [losses[:1], losses[:2]]
+    assert trained(replace(job(), stops=stops, least_epochs=5), tmp_path / "resume")[1] == progress
 
 
 def search(tmp_path: Path, rates: list[float], limit: float = 4.0) -> Trained:
