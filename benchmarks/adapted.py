@@ -6,12 +6,13 @@ from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
 from tasks import predictions, prepared
 from tasks.adaptation import __main__ as adaptation
-from tasks.artifacts import write_json
+from tasks.artifacts import read_json, write_json
 from tasks.params import Params, read_tree
 from tasks.prepared import Prepared
 from tasks.rows.clean import Row
@@ -39,6 +40,11 @@ def logits(rows: Prepared, params: Params, depth: int, pool: str, model: Path) -
         pool: of the features.
         model: folder of the pre-trained one.
     """
+    return learned(rows, params, depth, pool, model)[0]
+
+
+def learned(rows: Prepared, params: Params, depth: int, pool: str, model: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """The same, and what the stage wrote into `adaptation.json`."""
     with TemporaryDirectory() as folder:
         root = Path(folder)
         scope = params.adaptation.scope.kind
@@ -48,7 +54,8 @@ def logits(rows: Prepared, params: Params, depth: int, pool: str, model: Path) -
         stage = Stage("adaptation", root, params, root / "staging")
         with redirect_stdout(StringIO()):
             adaptation.main(stage)
-        return predictions.load(stage.out("data/adaptation/predictions.arrow"), rows.of("test").ids).logits
+        answers = predictions.load(stage.out("data/adaptation/predictions.arrow"), rows.of("test").ids)
+        return answers.logits, read_json(stage.out("data/adaptation/adaptation.json"))
 
 
 def _prepare(folder: Path, rows: Prepared, model: Path) -> None:
