@@ -27,6 +27,8 @@ class Learning:
     def __init__(self, network: Network, scope: Scope, weight_decay: float) -> None:
         self.network, self.scope = network, scope
         depth, level = network.backbone.depth, levels(network.backbone)
+        self._level_of = [(module, level[id(module)]) for module in network.modules() if id(module) in level]
+        self._awake: list[bool] = []
         groups: dict[tuple[int, bool, float, float], dict[str, object]] = {}
         for name, parameter in network.named_parameters():
             own = name.removeprefix("backbone.")
@@ -51,18 +53,23 @@ class Learning:
             progress: share of all steps done, in [0, 1).
             rate: of this step, which the scope's factors multiply.
         """
-        awake = set()
-        for group in self.optimizer.param_groups:
-            factor = self._factor(group["name"], group["level"], progress)
+        factors = [self._factor(group["name"], group["level"], progress) for group in self.optimizer.param_groups]
+        for group, factor in zip(self.optimizer.param_groups, factors, strict=True):
             group["lr"] = rate * factor
-            if factor > 0:
-                awake.add(group["level"])
+        awake = [factor > 0 for factor in factors]
+        if awake != self._awake or not self.network.training:
+            self._wake(awake)
+
+    def _wake(self, awake: list[bool]) -> None:
+        self._awake = awake
+        levels_awake = set()
+        for group, learns in zip(self.optimizer.param_groups, awake, strict=True):
+            levels_awake |= {group["level"]} if learns else set()
             for parameter in group["params"]:
-                parameter.requires_grad_(factor > 0)
+                parameter.requires_grad_(learns)
         self.network.train()
-        level = levels(self.network.backbone)
-        for module in self.network.modules():
-            if level.get(id(module)) not in {*awake, None}:
+        for module, level in self._level_of:
+            if level not in levels_awake:
                 module.training = False
 
     def step(self, max_norm: float) -> None:
