@@ -197,6 +197,11 @@ class Training(Strict):
     epochs: int = Field(ge=1, description="Passes over the training rows, at most.")
     patience: int = Field(ge=1, description="Epochs without a better validation loss before stopping.")
     batch_rows: int = Field(ge=1, description="Rows a step.")
+    pass_positions: int = Field(
+        ge=1,
+        description="Tokens or patches, padding included, of a forward and backward pass at most; a step of more is "
+        "computed in several whose gradients add up.",
+    )
     warmup_share: Share = Field(description="Share of all steps in which the rate rises from 0.")
     weight_decay: float = Field(ge=0, description="AdamW decay of weights, not of biases and norms.")
     max_gradient_norm: float = Field(gt=0, description="Gradients are clipped to this L2 norm.")

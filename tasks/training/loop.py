@@ -29,6 +29,7 @@ from tasks.training.augmentation import Augmentation
 from tasks.training.balance import validation_loss
 from tasks.training.learning import Learning
 from tasks.training.objective import Objective
+from tasks.training.passes import passes
 from tasks.training.resuming import Epoch, Progress
 from tasks.training.scope import Scope
 
@@ -145,28 +146,41 @@ def _below(
 def _one_epoch(
     network: Network, objective: Objective, learning: Learning, job: Job, epoch: int, place: Place | None
 ) -> float:
-    target = device.of(network)
-    per_epoch = objective.steps(job.train)
-    total = per_epoch * job.epochs
+    settings, per_epoch = job.settings, objective.steps(job.train)
     losses = []
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
         step = epoch * per_epoch + i
+        progress = step / (per_epoch * job.epochs)
         torch.manual_seed((job.seed * STEP_SEEDS + step) % 2**63)
-        learning.follow(step / total, job.rate * schedule(step / total, job.settings.warmup_share))
-        plain = [job.train.encoded[row] for row in rows]
-        encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
-        inputs = networks.tensors(job.encoder, encoded, target)
-        if place:
-            place(rows)
-        classes = torch.from_numpy(job.train.classes[rows]).to(target)
-        with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
-            loss, _ = objective.loss(network, inputs, classes, step / total)
-        loss.backward()
-        learning.step(job.settings.max_gradient_norm)
-        losses.append(float(loss.detach()))
+        learning.follow(progress, job.rate * schedule(progress, settings.warmup_share))
+        losses.append(_gradients(network, objective, job, rows, step, progress, place))
+        learning.step(settings.max_gradient_norm)
         if not math.isfinite(losses[-1]):
             break
     return float(np.mean(losses))
+
+
+def _gradients(
+    network: Network, objective: Objective, job: Job, rows: list[int], step: int, progress: float, place: Place | None
+) -> float:
+    """Leave the gradients of a step's mean loss, added up over its passes; that loss."""
+    plain = [job.train.encoded[row] for row in rows]
+    encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
+    parts = [list(range(len(rows)))]
+    if objective.divisible:
+        parts = passes([job.encoder.positions(row) for row in encoded], job.settings.pass_positions)
+    total, target = 0.0, device.of(network)
+    for part in parts:
+        if place:
+            place([rows[k] for k in part])
+        inputs = networks.tensors(job.encoder, [encoded[k] for k in part], target)
+        classes = torch.from_numpy(job.train.classes[rows][part]).to(target)
+        with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
+            loss, _ = objective.loss(network, inputs, classes, progress)
+        loss = loss * (len(part) / len(rows))
+        loss.backward()
+        total += float(loss.detach())
+    return total
 
 
 def schedule(progress: float, warmup_share: float) -> float:

@@ -11,6 +11,10 @@ from tasks.prepared import Prepared
 class Objective(Protocol):
     """From what is learned."""
 
+    @property
+    def divisible(self) -> bool:
+        """Whether a batch's loss is the mean of its rows' own, so that parts of a batch may be computed apart."""
+
     def batches(self, data: Prepared, seed: int) -> Iterator[list[int]]:
         """Row positions of each step of one epoch; another seed, another order."""
 

@@ -33,6 +33,10 @@ class Supervised:
     weights: np.ndarray | None = None
     resample: bool = False
 
+    @property
+    def divisible(self) -> bool:
+        return True
+
     def steps(self, data: Prepared) -> int:
         whole, rest = divmod(len(data), self.batch_rows)
         return whole + (rest > 1 or not whole)

@@ -28,8 +28,8 @@ from tasks.training.search import Trained, search_and_train
 from tests.factories import params
 
 SETTINGS = Training(
-    learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, warmup_share=0.1,
-    weight_decay=0.01, max_gradient_norm=1.0,
+    learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, pass_positions=1000,
+    warmup_share=0.1, weight_decay=0.01, max_gradient_norm=1.0,
 )  # fmt: skip
 
 
@@ -77,6 +77,9 @@ class ToyEncoder:
 
     def encode(self, examples: Sequence[str]) -> list[Arrays]:
         return [{"input_ids": np.array([int(word) for word in example.split()])} for example in examples]
+
+    def positions(self, row: Arrays) -> int:
+        return len(row["input_ids"])
 
     def collate(self, encoded: Sequence[Arrays]) -> Arrays:
         ids = np.zeros((len(encoded), max(len(row["input_ids"]) for row in encoded)), dtype=np.int64)
