@@ -203,6 +203,7 @@ class Training(Strict):
         "computed in several whose gradients add up.",
     )
     warmup_share: Share = Field(description="Share of all steps in which the rate rises from 0.")
+    decay: Literal["linear", "cosine"] = Field(description="How the rate falls to 0 after that.")
     weight_decay: float = Field(ge=0, description="AdamW decay of weights, not of biases and norms.")
     max_gradient_norm: float = Field(gt=0, description="Gradients are clipped to this L2 norm.")
 

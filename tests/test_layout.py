@@ -47,6 +47,7 @@ ROWS = {
     "tasks.training.scope.SCOPES": dict.fromkeys(
         ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/training/test_scope.py"
     ),
+    "tasks.training.decay.DECAYS": dict.fromkeys(("linear", "cosine"), "tasks/training/test_decay.py"),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
     "tasks.deployment.forms.FORMS": dict.fromkeys(
         ("optimised", "int8", "int8_per_tensor", "int8_static", "int8_static_per_tensor", "float16"),

@@ -27,6 +27,7 @@ from tasks.problems.classification.answer import probabilities
 from tasks.training import recovery, resuming
 from tasks.training.augmentation import Augmentation
 from tasks.training.balance import validation_loss
+from tasks.training.decay import schedule
 from tasks.training.learning import Learning
 from tasks.training.objective import Objective
 from tasks.training.passes import passes
@@ -152,7 +153,7 @@ def _one_epoch(
         step = epoch * per_epoch + i
         progress = step / (per_epoch * job.epochs)
         torch.manual_seed((job.seed * STEP_SEEDS + step) % 2**63)
-        learning.follow(progress, job.rate * schedule(progress, settings.warmup_share))
+        learning.follow(progress, job.rate * schedule(progress, settings.warmup_share, settings.decay))
         losses.append(_gradients(network, objective, job, rows, step, progress, place))
         learning.step(settings.max_gradient_norm)
         if not math.isfinite(losses[-1]):
@@ -181,13 +182,6 @@ def _gradients(
         loss.backward()
         total += float(loss.detach())
     return total
-
-
-def schedule(progress: float, warmup_share: float) -> float:
-    """Factor on the peak rate: linear up during the warm-up, then linear down to 0. `progress` in [0, 1)."""
-    if progress < warmup_share:
-        return progress / warmup_share
-    return (1 - progress) / (1 - warmup_share)
 
 
 def _evaluate(network: Network, job: Job, place: Place | None) -> tuple[float, float]:

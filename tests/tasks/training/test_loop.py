@@ -21,7 +21,7 @@ from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.training import loop
 from tasks.training import scope as scopes
-from tasks.training.loop import Job, Progress, schedule, train
+from tasks.training.loop import Job, Progress, train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.resuming import Epoch
 from tasks.training.search import Trained, search_and_train
@@ -29,7 +29,7 @@ from tests.factories import params
 
 SETTINGS = Training(
     learning_rates=[0.05], search_epochs=1, epochs=5, patience=5, batch_rows=8, pass_positions=1000,
-    warmup_share=0.1, weight_decay=0.01, max_gradient_norm=1.0,
+    warmup_share=0.1, decay="linear", weight_decay=0.01, max_gradient_norm=1.0,
 )  # fmt: skip
 
 
@@ -239,14 +239,6 @@ def test_every_rate_diverging_is_refused(tmp_path: Path, rates: list[float], lim
         search(tmp_path, rates, limit)
 
 
-@pytest.mark.parametrize(
-    ("progress", "warmup", "factor"),
-    [(0, 0.1, 0), (0.05, 0.1, 0.5), (0.1, 0.1, 1), (0.55, 0.1, 0.5), (0, 0, 1), (0.25, 0, 0.75), (0.5, 0.5, 1)],
-)
-def test_schedule_by_hand(progress: float, warmup: float, factor: float) -> None:
-    assert schedule(progress, warmup) == pytest.approx(factor)
-
-
 @pytest.mark.parametrize("batch_rows", [1, 7, 60, 100])
 def test_batches_cover_all_rows_once(batch_rows: int) -> None:
     objective, data = Supervised(batch_rows, learn), rows(60, 1)
@@ -267,6 +259,10 @@ def test_order_of_batches_follows_the_seed() -> None:
     objective, data = Supervised(4, learn), rows(60, 1)
     assert list(objective.batches(data, 5)) == list(objective.batches(data, 5))
     assert list(objective.batches(data, 5)) != list(objective.batches(data, 6))
+
+
+def test_the_rate_falls_as_the_params_say() -> None:
+    assert not same(trained(job(decay="cosine"))[0], trained(job())[0])
 
 
 def test_loss_is_the_cross_entropy() -> None:
