@@ -33,6 +33,7 @@ from tasks.training.objective import Objective
 from tasks.training.passes import passes
 from tasks.training.resuming import Epoch, Progress
 from tasks.training.scope import Scope
+from tasks.training.vocabulary import narrowed
 
 STEP_SEEDS = 1_000_003
 # After a short epoch the state is not written: that took a sixth of its time, and a killed run loses little by it.
@@ -94,6 +95,23 @@ def train(
     """
     torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
+    with _vocabulary(network, scope, job):
+        progress = _trained(network, scope, objective, job, resume, say)
+    scope.finish(network.backbone)
+    network.eval()
+    return progress
+
+
+def _vocabulary(network: Network, scope: Scope, job: Job) -> AbstractContextManager[None]:
+    """Tokens that no row has stand aside, unless rows change."""
+    if job.augmentation is not None:
+        return nullcontext()
+    return narrowed(network.backbone, scope, job.encoder, [*job.train.encoded, *job.validation.encoded])
+
+
+def _trained(
+    network: Network, scope: Scope, objective: Objective, job: Job, resume: Path | None, say: Callable[[str], None]
+) -> Progress:
     learning = Learning(network, scope, job.settings.weight_decay)
     progress, best = resuming.restored(resume, network, learning.optimizer)
     best = best or resuming.copied(network)
@@ -129,8 +147,6 @@ def train(
                 resuming.store(resume, network, learning.optimizer, best, progress)
                 stored = time.monotonic()
     network.load_state_dict(best)
-    scope.finish(network.backbone)
-    network.eval()
     return progress
 
 
