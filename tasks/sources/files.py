@@ -14,19 +14,16 @@ import pyarrow.parquet
 
 from tasks import hub
 from tasks.artifacts import CHUNK_BYTES, canonical_json, sha256_text
-from tasks.errors import InputError, refused_write
+from tasks.errors import InputError
 from tasks.rows.table import READERS
 from tasks.sources.batches import BATCH_ROWS, write_parquet
-from tasks.sources.patience import CONNECT_SECONDS, READ_SECONDS, patiently
+from tasks.sources.reach import opened_by, told
 from tasks.sources.url import HUB, expanded, scheme
 
 T = TypeVar("T")
 MAX_BYTES = 20_000_000_000
 PATTERN = re.compile(r"[*?\[]")
 HUB_URL = re.compile(r"^hf://datasets/([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/(.+)$")
-REFUSED = re.compile(r"credential|accessdenied|access denied|forbidden|signature|invalidaccesskey|permission", re.I)
-GONE = re.compile(r"no ?such|not ?found|does not exist|nosuchbucket", re.I)
-BROKEN = ("ClientConnector", "ServerDisconnected", "EndpointConnection", "ConnectionClosed", "ClientPayload")
 
 
 class Remote:
@@ -46,7 +43,7 @@ class Remote:
             self.system, self.path, self.revision = _from_hub(url)
             self.names = self._names()
         else:
-            self.system, self.path = fsspec.core.url_to_fs(expanded(url), **_options(scheme(url)))
+            self.system, self.path = opened_by(url, "source.url")
             self.names = self._names()
             tags = [(name, tag) for name in self.names for tag in [self._tag(name)]]
             if all(tag for _, tag in tags):
@@ -129,18 +126,6 @@ def _hidden(name: str, top: str) -> bool:
     return any(part.startswith(".") for part in PurePosixPath(below).parts)
 
 
-def _options(kind: str) -> dict[str, Any]:
-    if kind in ("s3", "s3a"):
-        limits = {"connect_timeout": CONNECT_SECONDS, "read_timeout": READ_SECONDS, "retries": {"max_attempts": 1}}
-        return {"config_kwargs": limits, "skip_instance_cache": True, "use_listings_cache": False}
-    if kind in ("http", "https"):
-        from aiohttp import ClientTimeout
-
-        timeout = ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
-        return {"client_kwargs": {"timeout": timeout}, "skip_instance_cache": True}
-    return {}
-
-
 def _from_hub(url: str) -> tuple[Any, str, str]:
     """The local file system, where the hub's files lie in it, and their commit."""
     match = HUB_URL.match(expanded(url))
@@ -175,69 +160,13 @@ def snapshot(remote: Remote, target: Path, max_rows: int) -> None:
 
 
 def _told(url: str, attempt: Callable[[], T]) -> T:
-    try:
-        return patiently(attempt, is_transient)
-    except InputError:
-        raise
-    except Exception as error:  # fsspec's file systems raise errors of their drivers
-        refusal = None if isinstance(error, PermissionError) else refused_write(error, "the snapshot")
-        raise InputError(refusal) if refusal else failure(error, url) from None
+    def whole() -> T:
+        try:
+            return attempt()
+        except pa.ArrowInvalid:
+            raise InputError(f"{url} holds a file that is no whole Parquet: correct the pattern or the file.") from None
 
-
-def is_transient(error: Exception) -> bool:
-    """Whether the other side was busy, or a connection broke; what it refuses for good and time-outs are not."""
-    if isinstance(error, TimeoutError):
-        return False
-    return _status(error) in (429, 500, 502, 503, 504) or _is_broken(error)
-
-
-def _is_broken(error: Exception) -> bool:
-    """Whether a connection broke or was never made; fsspec calls that a missing file, and names what it came from."""
-    broken = (isinstance(one, ConnectionError) or type(one).__name__.startswith(BROKEN) for one in _chain(error))
-    return any(broken)
-
-
-def _chain(error: Exception) -> list[BaseException]:
-    return [one for one in (error, error.__cause__, error.__context__) if one is not None]
-
-
-def _status(error: Exception) -> int | None:
-    """Status of the answer that an error, or what it came from, is about."""
-    for one in _chain(error):
-        status = getattr(one, "status", None)
-        response = getattr(one, "response", None)
-        if status is None and isinstance(response, dict):
-            status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        if isinstance(status, int):
-            return status
-    return None
-
-
-def failure(error: Exception, url: str) -> InputError:
-    """The sentence for what a file system said, of which nothing is quoted."""
-    said = " ".join(f"{type(one).__name__} {one}" for one in _chain(error))
-    if isinstance(error, ImportError) or (isinstance(error, ValueError) and "rotocol not known" in said):
-        package = _package(said, scheme(url))
-        return InputError(f"source.url needs a Python package for {scheme(url)}://: pip install '{package}'.")
-    if isinstance(error, pa.ArrowInvalid):
-        return InputError(f"{url} holds a file that is no whole Parquet: correct the pattern or the file.")
-    if "imeout" in said or "timed out" in said:
-        return InputError(f"{url} does not answer within {CONNECT_SECONDS} seconds: check the address and the network.")
-    if _is_broken(error):
-        return InputError(f"{url} cannot be reached: check the address and the network.")
-    if _status(error) not in (401, 403) and (isinstance(error, FileNotFoundError) or GONE.search(said)):
-        return InputError(f"There is nothing at {url}: correct source.url.")
-    if isinstance(error, PermissionError) or REFUSED.search(said) or _status(error) in (401, 403):
-        return InputError(
-            f"{url} is not open to us: set the environment variables of its driver, such as AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, for a user who may read it."
-        )
-    return InputError(f"{url} could not be read ({type(error).__name__}): check it with its own client.")
-
-
-def _package(said: str, kind: str) -> str:
-    match = re.search(r"[Ii]nstall (?!the\b)['\"]?([\w.-]+)", said)
-    return match[1] if match else f"fsspec[{kind}]"
+    return told(url, whole, "source.url", "the snapshot")
 
 
 def refuse_other_ending(remote: Remote, path: str) -> None:

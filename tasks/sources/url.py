@@ -34,15 +34,19 @@ def is_database(url: str) -> bool:
     return scheme(url) not in (*FILES, *OBJECT_STORES)
 
 
-def refuse_secrets(url: str) -> None:
-    """Refuse a URL that holds what git must not keep.
+def refuse_secrets(url: str, setting: str = "source.url") -> None:
+    """Refuse a URL that holds what nobody should keep in plain words.
+
+    Args:
+        url: as written.
+        setting: that holds it, for errors.
 
     Raises:
         InputError: no URL, or a password, token or signature stands in it in plain words.
     """
     if not is_url(url):
         raise InputError(
-            "source.url is no URL: write for instance postgresql+psycopg://HOST/DATABASE, s3://BUCKET/FILE or "
+            f"{setting} is no URL: write for instance postgresql+psycopg://HOST/DATABASE, s3://BUCKET/FILE or "
             "hf://datasets/OWNER/NAME@REVISION/FILE."
         )
     kind, rest = scheme(url), url.partition("://")[2]
@@ -57,7 +61,7 @@ def refuse_secrets(url: str) -> None:
     named = [value for name, value in parse_qsl(url.partition("?")[2]) if SECRET_NAME.search(name)]
     if (at and _is_plain(secret)) or any(map(_is_plain, named)):
         raise InputError(
-            "source.url holds a password or a key, which git would keep: put it into an environment variable and write "
+            f"{setting} holds a password or a key in plain words: put it into an environment variable and write "
             "${NAME} there, or leave it to the driver's own variables such as PGPASSWORD or AWS_SECRET_ACCESS_KEY."
         )
 
@@ -74,14 +78,14 @@ def _is_plain(secret: str) -> bool:
     return bool(VARIABLE.sub("", secret))
 
 
-def expanded(url: str) -> str:
+def expanded(url: str, setting: str = "source.url") -> str:
     """The URL with `${NAME}` replaced by environment variables, percent-encoded; never to be shown.
 
     Raises:
         InputError: as of `refuse_secrets`, or a variable is not set.
     """
-    refuse_secrets(url)
+    refuse_secrets(url, setting)
     missing = sorted({name for name in VARIABLE.findall(url) if name not in os.environ})
     if missing:
-        raise InputError(f"source.url names the environment variable {missing[0]}, which is not set: set it.")
+        raise InputError(f"{setting} names the environment variable {missing[0]}, which is not set: set it.")
     return VARIABLE.sub(lambda match: quote(os.environ[match[1]], safe=""), url)

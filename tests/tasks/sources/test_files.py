@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import InputError
-from tasks.sources import files
+from tasks.sources import files, reach
 from tests.servers import free_port, s3
 
 CSV = b"text,label\nwhere is it,a\nnot here,b\n"
@@ -234,8 +234,8 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_what_a_driver_says_is_not_quoted() -> None:
-    said = files.failure(RuntimeError("key hunter2"), "s3://b/x").sentences[0]
-    assert said == "s3://b/x could not be read (RuntimeError): check it with its own client."
+    said = reach.failure(RuntimeError("key hunter2"), "s3://b/x", "source.url").sentences[0]
+    assert said == "s3://b/x could not be used (RuntimeError): check it with its own client."
 
 
 def test_data_path_says_the_format_that_comes(tmp_path: Path) -> None:
