@@ -6,7 +6,6 @@ import asyncio
 import time
 import zlib
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,21 +28,21 @@ class Answering:
     """The releases behind a server.
 
     Args:
-        releases: folder of releases.
+        releases: where they lie.
         name: an alias or a version: the champion here.
         settings: of the server.
     """
 
-    def __init__(self, releases: Path, name: str, settings: Settings) -> None:
+    def __init__(self, releases: Releases, name: str, settings: Settings) -> None:
         self._settings = settings
         self.metrics = Metrics()
-        self._champion = Live(Releases(releases), name, settings, self.metrics)
+        self._champion = Live(releases, name, settings, self.metrics)
         self._challenger: Live | None = None
         if settings.challenger_percent or settings.shadow_percent:
-            self._challenger = Live(Releases(releases), CHALLENGER, settings, self.metrics, needed=False)
+            self._challenger = Live(releases, CHALLENGER, settings, self.metrics, needed=False)
         self._log = self._shadow_log = None
         if settings.log_folder:
-            folder = releases / settings.log_folder
+            folder = releases.folder / settings.log_folder
             self._log = PredictionLog(folder, settings, self.metrics)
             if settings.shadow_percent:
                 self._shadow_log = PredictionLog(folder / SHADOW, settings, self.metrics)

@@ -36,7 +36,7 @@ class History:
                 record = json.loads(line)
             except ValueError:
                 record = None
-            if not isinstance(record, dict) or not record.keys() >= NEEDED:
+            if not is_record(record):
                 raise InputError(f"Line {number} of {self.path} is no record: restore the file from a copy.")
             records.append(record)
         return records
@@ -57,6 +57,11 @@ class History:
 
     def _content(self) -> bytes:
         return self.path.read_bytes() if self.path.is_file() else b""
+
+
+def is_record(value: object) -> bool:
+    """Whether a parsed line or object tells a move."""
+    return isinstance(value, dict) and value.keys() >= NEEDED
 
 
 def earlier(records: Iterable[Record], current: str | None) -> list[str]:

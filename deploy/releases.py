@@ -1,36 +1,31 @@
-"""Releases in a folder: immutable bundles, aliases that move atomically, a history that only grows.
+"""Releases: immutable bundles, aliases that move atomically, a history that only grows.
 
-releases/
-├── 0123456789ab/           a bundle, named by its manifest; read-only files
-├── aliases/champion        the version that answers
-├── aliases/challenger      one that is tried beside it, if there is one
-├── aliases/.champion.move  a move that has begun: its history record, until that stands in the history
-├── history.jsonl           one record per move
-├── predictions/            what servers answered, by the hour
-└── .lock                   held while anything is changed
+Where they lie is a target: `deploy.folder` or `deploy.store`. What a move asks first, and what it tells, is the same.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deploy.history import History, Record, earlier, sync_folder
-from tasks.artifacts import canonical_json, new_folder, read_json, write_text
+from deploy.folder import Folder
+from deploy.history import Record, earlier
+from deploy.store import SETTING, Store
+from deploy.target import VERSION, Target
 from tasks.errors import InputError
-from tasks.runtime import MANIFEST, Manifest, check_bundle
+from tasks.runtime import Manifest, check_bundle
+from tasks.sources.url import is_url
+
+__all__ = ["ANY", "CHALLENGER", "CHAMPION", "VERSION", "Move", "Releases", "releases_of"]
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 ANY = "any"
-VERSION = re.compile(r"[0-9a-f]{12}")
 ALIAS = re.compile(r"[a-z][a-z0-9-]{0,31}")
+CACHE = "GRAFT_CACHE"
 
 
 @dataclass(frozen=True)
@@ -51,66 +46,59 @@ class Move:
 
 
 class Releases:
-    """A folder of releases; any number of processes may use it at once.
+    """A place of releases; any number of processes may use it at once.
 
     Args:
-        folder: made by the first `add`.
+        folder: of the releases; or, where those lie at a URL, of what is beside them here: cache and prediction log.
+        url: of fsspec, None for the folder.
+        cache: folder of copies of what lies at the URL; `cache` in the folder if not given.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None, cache: Path | None = None) -> None:
         self.folder = folder
-        self._aliases, self._history = folder / "aliases", History(folder / "history.jsonl")
+        self._target: Target = Store(url, cache or folder / "cache") if url else Folder(folder)
 
     def add(self, bundle: Path) -> str:
         """Copy a bundle in as a release and return its version; one that is there and whole stays as it is.
 
         Raises:
-            InputError: the bundle differs from its manifest.
+            InputError: the bundle differs from its manifest, or cannot be written.
         """
         manifest = check_bundle(bundle)
-        with self._lock():
-            if not self._is_whole(manifest.version):
-                with new_folder(self.folder / manifest.version) as made:
-                    _copy(bundle, [MANIFEST, *manifest.files], made)
-                    if check_bundle(made) != manifest:
-                        raise InputError(f"Bundle {bundle.name} changed while it was copied: add it again.")
-                sync_folder(self.folder)
+        self._target.add(bundle, manifest)
         return manifest.version
 
     def versions(self) -> list[str]:
         """Versions that are there, sorted."""
-        folders = self.folder.iterdir() if self.folder.is_dir() else []
-        return sorted(path.name for path in folders if VERSION.fullmatch(path.name) and path.is_dir())
+        return self._target.versions()
 
     def current(self, alias: str = CHAMPION) -> str | None:
         """Version that an alias names, None if it names none.
 
         Raises:
-            InputError: no possible name of an alias, or its file holds no version.
+            InputError: no possible name of an alias, or it holds no version.
         """
         if not ALIAS.fullmatch(alias) or VERSION.fullmatch(alias):
             raise InputError(f"{alias!r} is neither a version nor an alias: use a name like {CHAMPION}.")
-        try:
-            version = (self._aliases / alias).read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
-            return None
-        if not VERSION.fullmatch(version):
-            raise InputError(f"{self._aliases / alias} holds no version: delete it and promote a release.")
+        version = self._target.named(alias)
+        if version is not None and not VERSION.fullmatch(version):
+            raise InputError(f"{self._target.shown}/aliases/{alias} holds no version: delete it and promote a release.")
         return version
 
     def path_of(self, name: str = CHAMPION) -> Path:
-        """Folder of a release, by its version or by an alias.
+        """Folder of a release on this machine, by its version or by an alias.
 
         Raises:
             InputError: no such release, or an alias that names none.
         """
         version = name if VERSION.fullmatch(name) else self.current(name)
-        there = self.versions()
-        if version not in there:
+        path = self._target.path_of(version) if version else None
+        if path is None:
+            there = self.versions()
             what = f"Alias {name} names no release" if version is None else f"There is no release {version}"
             hint = f"choose one of {', '.join(there)}" if there else "`graft run --promote` makes the first"
-            raise InputError(f"{what} in {self.folder}: {hint}.")
-        return self.folder / version
+            raise InputError(f"{what} in {self._target.shown}: {hint}.")
+        return path
 
     def history(self) -> list[Record]:
         """All moves, oldest first: when, action, alias, from, to, why, bundle_sha256, context.
@@ -120,10 +108,7 @@ class Releases:
         Raises:
             InputError: a line that is no record.
         """
-        # In this order: a move that ends between the two readings is seen in the second.
-        begun = self._moves_begun()
-        written = self._history.records()
-        return written + [record for record in begun if record not in written]
+        return self._target.records()
 
     def promote(
         self, version: str, reason: str, context: Record, alias: str = CHAMPION, instead_of: str | None = ANY
@@ -138,118 +123,71 @@ class Releases:
             instead_of: the version that the alias must name, None for none, where the reason is a comparison with it.
 
         Raises:
-            InputError: no such release, a damaged one, no reason, no possible name of an alias, or the alias has moved.
+            InputError: no such release, a damaged one, no reason, no possible name of an alias, or the alias has moved,
+                since it was compared with or meanwhile.
         """
-        with self._lock():
-            before = self.current(alias)
-            if instead_of not in (ANY, before):
-                raise InputError(
-                    f"{alias} is {before or 'nothing'} now and not {instead_of or 'nothing'}, with which {version} was "
-                    f"compared, so that it was not moved: `graft promote {version}` does it by hand."
-                )
-            manifest = self._checked(version)
-            if before == manifest.version:
-                return Move(before, before, False, f"{alias} is {before} already: nothing was changed.")
-            return self._move("promote", alias, before, manifest, reason, context)
+        self._target.settle()
+        before = self.current(alias)
+        if instead_of not in (ANY, before):
+            raise InputError(
+                f"{alias} is {before or 'nothing'} now and not {instead_of or 'nothing'}, with which {version} was "
+                f"compared, so that it was not moved: `graft promote {version}` does it by hand."
+            )
+        manifest = self._checked(version)
+        if before == manifest.version:
+            return Move(before, before, False, f"{alias} is {before} already: nothing was changed.")
+        return self._move("promote", alias, before, manifest, reason, context)
 
     def rollback(self, reason: str, context: Record, alias: str = CHAMPION) -> Move:
         """Let an alias name the version it named before the current one; repeated, it goes further back.
 
         Raises:
-            InputError: nothing to go back to, that release is gone or damaged, no reason.
+            InputError: nothing to go back to, that release is gone or damaged, no reason, or the alias has moved
+                meanwhile.
         """
-        with self._lock():
-            before = self.current(alias)
-            line = earlier((record for record in self.history() if record["alias"] == alias), before)
-            if not line:
-                raise InputError(
-                    f"The history of {alias} in {self.folder} names no version before {before or 'now'}, so there is "
-                    "nothing to roll back to: promote another release."
-                )
-            return self._move("rollback", alias, before, self._checked(line[-1]), reason, context)
+        self._target.settle()
+        before = self.current(alias)
+        line = earlier((record for record in self.history() if record["alias"] == alias), before)
+        if not line:
+            raise InputError(
+                f"The history of {alias} in {self._target.shown} names no version before {before or 'now'}, so there "
+                "is nothing to roll back to: promote another release."
+            )
+        return self._move("rollback", alias, before, self._checked(line[-1]), reason, context)
 
     def _move(self, action: str, alias: str, before: str | None, to: Manifest, reason: str, context: Record) -> Move:
-        """Intent, alias, history: wherever this is cut off, `_settle` can tell how far it came."""
         if not reason.strip():
             raise InputError(f"The reason is empty: say why {alias} moves to {to.version}, the history keeps it.")
-        when = datetime.now(UTC).isoformat(timespec="seconds")
         record: Record = {
-            "when": when,
+            "when": datetime.now(UTC).isoformat(timespec="seconds"),
             "action": action,
             "alias": alias,
             "from": before,
             "to": to.version,
             "why": reason,
+            "bundle_sha256": to.sha256,
+            "context": context,
         }
-        record |= {"bundle_sha256": to.sha256, "context": context}
-        intent = self._aliases / f".{alias}.move"
-        _put(intent, canonical_json(record))
-        _put(self._aliases / alias, to.version + "\n")
-        self._history.append(record)
-        intent.unlink()
+        if not self._target.move(record):
+            raise InputError(
+                f"Another moved {alias} from {before or 'nothing'} to {self.current(alias) or 'nothing'} meanwhile, so "
+                f"that this {action} to {to.version} was not made: look at `graft history`, and run again if it stands."
+            )
         return Move(to.version, before, True, f"{alias} is {to.version} now; before, it was {before or 'nothing'}.")
-
-    def _settle(self) -> None:
-        """Finish what a killed process began; needs the lock."""
-        # Where the alias of a torn line's move has changed, the intent holds the whole record.
-        self._history.mend()
-        written = self._history.records()
-        for record in self._moves_begun():
-            if record not in written:
-                self._history.append(record)
-        for intent in self._aliases.glob(".*.move"):
-            intent.unlink()
-
-    def _moves_begun(self) -> list[Record]:
-        """Intents whose alias has changed; before that, a move has not happened."""
-        records = []
-        for intent in sorted(self._aliases.glob(".*.move")):
-            try:
-                record = read_json(intent)
-            except FileNotFoundError:
-                continue  # its writer has just finished
-            if self.current(record["alias"]) == record["to"]:
-                records.append(record)
-        return records
 
     def _checked(self, name: str) -> Manifest:
         path = self.path_of(name)
         return check_bundle(path, path.name)
 
-    def _is_whole(self, version: str) -> bool:
-        try:
-            self._checked(version)
-        except InputError:
-            return False
-        return True
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        try:
-            self._aliases.mkdir(parents=True, exist_ok=True)
-            file = (self.folder / ".lock").open("a")
-        except OSError as error:
-            raise InputError(f"{self.folder} cannot be written ({error.strerror}): check who owns it.") from None
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # the kernel drops it when the process dies
-            self._settle()
-            yield
+def releases_of(home: Path, environment: Mapping[str, str] = os.environ) -> Releases:
+    """The releases of a project: where GRAFT_RELEASES says, a folder or a URL of fsspec; else its folder `releases`.
 
-
-def _copy(bundle: Path, names: Iterable[str], target: Path) -> None:
-    for name in names:
-        path = target / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(bundle / name, path)
-        path.chmod(0o444)
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-
-
-def _put(path: Path, text: str) -> None:
-    """Whole or absent, on disk when this returns, and readable by the user of a server."""
-    staged = path.with_name(f"{path.name}.new")
-    write_text(staged, text)
-    staged.chmod(0o644)
-    os.replace(staged, path)
-    sync_folder(path.parent)
+    Args:
+        home: the project's folder, from which a relative path counts.
+        environment: GRAFT_CACHE names the folder for copies of what lies at a URL.
+    """
+    named, cache = environment.get(SETTING, "").removeprefix("file://"), environment.get(CACHE)
+    if is_url(named):
+        return Releases(home / "releases", named, Path(cache) if cache else None)
+    return Releases(home / (named or "releases"))

@@ -30,7 +30,7 @@ from deploy.batching import Closed, Overloaded
 from deploy.keys import Keys
 from deploy.openapi import QUESTION, Alive, Answers, Ready, responses, tell
 from deploy.question import examples_of, top_k_of
-from deploy.releases import CHAMPION, Releases
+from deploy.releases import CHAMPION, Releases, releases_of
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import LOG, JsonLines, RequestLog
 from tasks.errors import GraftError, InputError
@@ -43,12 +43,12 @@ NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_span
 
 
 def create_app(
-    releases: Path, alias: str = CHAMPION, settings: Settings | None = None, keys: Keys | None = None
+    releases: Releases, alias: str = CHAMPION, settings: Settings | None = None, keys: Keys | None = None
 ) -> FastAPI:
     """The application; `app.state.answering` is the release behind it, `app.state.loading` the task that loads it.
 
     Args:
-        releases: folder of releases.
+        releases: where they lie.
         alias: an alias, whose moves the application follows within seconds, or a version, which it keeps.
         settings: of the server; from the environment if not given.
         keys: that requests need; from the environment if not given.
@@ -148,11 +148,11 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(releases: Path, alias: str = CHAMPION, settings: Settings | None = None) -> None:
+def serve(releases: Releases, alias: str = CHAMPION, settings: Settings | None = None) -> None:
     """Serve a release until a signal ends it; requests that have begun are finished.
 
     Args:
-        releases: folder of releases.
+        releases: where they lie.
         alias: an alias or a version.
         settings: of the server; from the environment if not given.
 
@@ -160,7 +160,7 @@ def serve(releases: Path, alias: str = CHAMPION, settings: Settings | None = Non
         InputError: no such release, a damaged one, or a port that cannot be opened.
     """
     settings = settings or Settings.from_environment()
-    Releases(releases).path_of(alias)  # a wrong name is told before a port is opened
+    releases.path_of(alias)  # a wrong name is told before a port is opened
     app = create_app(releases, alias, settings)
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_seconds
@@ -198,7 +198,7 @@ def _log_lines() -> None:
 def main() -> int:
     """Serve what GRAFT_RELEASES and GRAFT_RELEASE name; exit code 0 when stopped, 2 for unusable input."""
     try:
-        serve(Path(os.environ.get("GRAFT_RELEASES", "releases")), os.environ.get("GRAFT_RELEASE", CHAMPION))
+        serve(releases_of(Path()), os.environ.get("GRAFT_RELEASE", CHAMPION))
     except GraftError as error:
         print(error, file=sys.stderr)
         return error.exit_code

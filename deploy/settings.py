@@ -11,7 +11,8 @@ from tasks.errors import InputError
 
 PREFIX = "GRAFT_"
 NAMES_ELSEWHERE = {
-    "GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER", "GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE",
+    "GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_CACHE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER", "GRAFT_API_KEYS",
+    "GRAFT_API_KEYS_FILE",
 }  # fmt: skip
 LIMITS: dict[str, tuple[float, float]] = {
     "threads": (1, 256),
@@ -64,7 +65,8 @@ class Settings:
         stop_seconds: seconds to finish begun requests when stopped, 1 to 3600.
         listen_host: address to listen on. (GRAFT_HOST and GRAFT_PORT are names that Kubernetes sets itself.)
         listen_port: TCP port, 0 to 65535; 0 takes a free one.
-        log_folder: of the prediction log, counted from the folder of releases; empty for no log.
+        log_folder: of the prediction log, counted from the folder of releases, or from `releases` here where those lie
+            at a URL; empty for no log.
         log_seconds: between two writes of the log, 0.01 to 3600; what a kill may cost.
         log_rows: rows an hour that are logged, 1 to 10000000; the rest of the hour is dropped and counted. An input
             that is kept counts one more for every thousand characters.

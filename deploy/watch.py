@@ -106,13 +106,13 @@ class Watch:
     """Looks at a prediction log, each time at the rows that came since; `remember` makes a look count.
 
     Args:
-        releases: folder of releases.
+        releases: where they lie.
         log: folder of the prediction log.
         state: JSON file that says which rows were judged.
     """
 
-    def __init__(self, releases: Path, log: Path, state: Path) -> None:
-        self._releases, self._log, self._state = Releases(releases), log, state
+    def __init__(self, releases: Releases, log: Path, state: Path) -> None:
+        self._releases, self._log, self._state = releases, log, state
         self._seen: dict[str, int] = read_json(state) if state.is_file() else {}
 
     def look(self) -> Look:
@@ -187,7 +187,7 @@ def _microseconds(table: pa.Table) -> np.ndarray:
     return np.asarray(table.column("time").cast(pa.int64()).to_numpy())
 
 
-def log_of(releases: Path) -> Path:
+def log_of(releases: Releases) -> Path:
     """Folder of the prediction log that the servers of these releases write.
 
     Raises:
@@ -198,7 +198,7 @@ def log_of(releases: Path) -> Path:
         raise InputError(
             "The prediction log is off, since GRAFT_LOG_FOLDER is empty: unset it here and for the server."
         )
-    return releases / folder
+    return releases.folder / folder
 
 
 def _judged(table: pa.Table, reference: drift.Reference, labels: Sequence[str]) -> Window:

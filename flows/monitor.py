@@ -11,6 +11,7 @@ from prefect.events import Event, Resource
 from prefect.states import Completed, State
 
 from deploy import watch
+from deploy.releases import releases_of
 from flows.scheduling import client_of, server_of
 from tasks import phases
 from tasks.errors import GraftError
@@ -47,7 +48,7 @@ def look(root: Path, url: str | None) -> watch.Look:
     Raises:
         InputError: what `watch.Watch` refuses, or the server did not take the alarm; the next look judges again.
     """
-    releases, state = root / "releases", root / STATE / "monitor"
+    releases, state = releases_of(root), root / STATE / "monitor"
     with one_writer(state / "lock"):
         watching = watch.Watch(releases, watch.log_of(releases), state / "seen.json")
         found = watching.look()

@@ -48,7 +48,7 @@ def added(home: Path, made_in: Path | None = None) -> str:
         InputError: there is no bundle.
         GateError: the gate did not pass it, or dvc.lock names another.
     """
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from tasks.params import load
     from tasks.receipt.gate import JUDGED, RECORD, passed
     from tasks.reproduce import is_locked
@@ -63,7 +63,7 @@ def added(home: Path, made_in: Path | None = None) -> str:
         raise GateError(
             "This bundle is not the one that dvc.lock names: `dvc checkout` brings that back, or `graft run`."
         )
-    return Releases(home / "releases").add(bundle)
+    return releases_of(home).add(bundle)
 
 
 def promote_and_watch(
@@ -74,10 +74,10 @@ def promote_and_watch(
     Raises:
         InputError: there is no such release, or the champion has moved.
     """
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from flows.scheduling import schedule_sentence
 
-    releases = Releases(home / "releases")
+    releases = releases_of(home)
     releases.path_of(version)  # what is not there is not watched
     monitoring = schedule_sentence(home)
     made_by = context(made_in or home) | {"monitoring": monitoring}

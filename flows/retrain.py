@@ -9,7 +9,7 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact
 from prefect.states import Completed, State
 
-from deploy.releases import CHAMPION, Releases
+from deploy.releases import CHAMPION, releases_of
 from flows.promotion import add_and_promote
 from flows.transfer import run_phases
 from tasks import phases
@@ -82,7 +82,7 @@ def _incumbent(home: Path) -> dict[str, Any]:
     Raises:
         InputError: the champion's manifest cannot be read.
     """
-    releases = Releases(home / "releases")
+    releases = releases_of(home)
     made_from = read_manifest(releases.path_of()).made_from if releases.current() else {}
     return {f"selection.incumbent.{name}": made_from.get(name) for name in ("source", "revision", "depth", "pool")}
 
@@ -94,7 +94,7 @@ def _title(new: int, taken: Refreshed | None) -> str:
 
 def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, Any]:
     """Which model answers from now on, and why."""
-    releases = Releases(home / "releases")
+    releases = releases_of(home)
     champion, challenger = releases.current(), read_manifest(root / BUNDLE).version
     record: dict[str, Any] = {"champion": champion, "challenger": challenger, "promote": False, "groups": None}
     if gate_said:
@@ -111,7 +111,7 @@ def _finish(home: Path, checkout: Checkout) -> str | None:
     record: dict[str, Any] = read_json(path) if path.is_file() else {"promote": False}
     if not record["promote"]:
         return None
-    releases = Releases(home / "releases")
+    releases = releases_of(home)
     moves = [move for move in releases.history() if move["alias"] == CHAMPION]
     moved = any(move["to"] == record["challenger"] for move in moves)
     whole = (checkout.root / gate.JUDGED["bundle"]).is_file()

@@ -45,7 +45,7 @@ class House:
         predictions.write(path, predictions.table_of(requests))
 
     def look(self, remember: bool = True) -> Look:
-        watch = Watch(self.releases.folder, self.log, self.state)
+        watch = Watch(self.releases, self.log, self.state)
         found = watch.look()
         if remember:
             watch.remember()

@@ -27,14 +27,19 @@ def released(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def started(releases: Path, alias: str, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
-    app = create_app(releases, alias, Settings(threads=1, **settings))
+async def started(
+    releases: Path | Releases, alias: str, **settings: Any
+) -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
+    place = Releases(releases) if isinstance(releases, Path) else releases
+    app = create_app(place, alias, Settings(threads=1, **settings))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         yield client, app
 
 
-def run(releases: Path, test: Test, *, alias: str = "champion", until_ready: bool = True, **settings: Any) -> None:
+def run(
+    releases: Path | Releases, test: Test, *, alias: str = "champion", until_ready: bool = True, **settings: Any
+) -> None:
     async def whole() -> None:
         async with started(releases, alias, **settings) as (client, app):
             if until_ready:

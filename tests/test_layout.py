@@ -27,7 +27,7 @@ FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
     "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface", "bulk",
 }  # fmt: skip
-FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors"}
+FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors", "sources"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.
 LIBRARIES = {
     "datasets", "torch", "transformers", "tokenizers", "tokenize", "prefect", "dvc", "onnx", "onnxruntime", "sklearn",

@@ -61,6 +61,7 @@ def _labelled(
 ) -> tuple[list[tuple[str | None, str | None]], dict[str, Any] | None]:
     """Example and label of each row, and what the labels say of the answers where the rows name those."""
     from deploy.answered import REQUEST, join, keys_of
+    from deploy.releases import releases_of
     from deploy.watch import log_of
     from tasks.rows.read import label_text, own, read, read_source
     from tasks.rows.table import check_columns
@@ -70,7 +71,7 @@ def _labelled(
     if REQUEST in table.column_names:
         check_columns(source.name, table, [data.label_column], "name the labels so")
         labels = [label_text(label) for label in table.column(data.label_column).to_pylist()]
-        joined = join(log_of(root / "releases"), keys_of(source.name, table), labels)
+        joined = join(log_of(releases_of(root)), keys_of(source.name, table), labels)
         live = {"joined": len(joined.rows), "right": joined.right, "unknown": joined.unknown}
         if data.input_column not in table.column_names:
             _refuse_without_inputs(source.name, data.input_column, joined.rows)
@@ -83,10 +84,10 @@ def _labelled(
 
 def _new_labels(root: Path, rows: list[tuple[str | None, str | None]]) -> list[str]:
     """Labels that the champion does not know: what comes new, or is mistyped; none without a champion."""
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from tasks.manifest import read_manifest
 
-    releases = Releases(root / "releases")
+    releases = releases_of(root)
     if releases.current() is None:
         return []
     return sorted({label for _, label in rows if label} - {*read_manifest(releases.path_of()).labels})
@@ -118,7 +119,7 @@ def _feedback_text(record: dict[str, Any]) -> str:
 @command
 def retrain(root: Path, as_json: Json = False) -> None:
     """Train on the rows that came since, in a worktree, and promote what is better than the champion."""
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from flows import embedded
     from flows.scheduling import server_of
 
@@ -130,5 +131,5 @@ def retrain(root: Path, as_json: Json = False) -> None:
     error = error_of(state)
     if error:
         raise error
-    record = {"outcome": state.name, "sentence": state.message, "champion": Releases(root / "releases").current()}
+    record = {"outcome": state.name, "sentence": state.message, "champion": releases_of(root).current()}
     show(record, as_json, lambda _: str(state.message))

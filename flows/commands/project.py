@@ -28,12 +28,12 @@ def check(
 @command
 def status(root: Path, as_json: Json = False) -> None:
     """What is stale and why; what is released."""
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from tasks.params import load
     from tasks.reproduce import stale
 
     load(root / "params.yaml")
-    record = {"stale": stale(root), "champion": Releases(root / "releases").current()}
+    record = {"stale": stale(root), "champion": releases_of(root).current()}
     show(record, as_json, _status_text)
 
 

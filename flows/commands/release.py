@@ -11,12 +11,6 @@ from flows.commands import Json, command, show
 from tasks.errors import InputError
 
 
-def _releases(root: Path) -> Any:
-    from deploy.releases import Releases
-
-    return Releases(root / "releases")
-
-
 @command
 def promote(
     root: Path,
@@ -29,9 +23,9 @@ def promote(
     from flows.promotion import add_and_promote, added, context, promote_and_watch
 
     if challenger:
-        from deploy.releases import CHALLENGER
+        from deploy.releases import CHALLENGER, releases_of
 
-        move = _releases(root).promote(version or added(root), why, context(root), CHALLENGER)
+        move = releases_of(root).promote(version or added(root), why, context(root), CHALLENGER)
         show({CHALLENGER: move.version, "changed": move.changed}, as_json, lambda _: move.sentence)
         return
     move, monitoring = add_and_promote(root, why) if version is None else promote_and_watch(root, version, why)
@@ -62,9 +56,10 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Bring back the champion before the current one."""
+    from deploy.releases import releases_of
     from flows.promotion import context
 
-    _show_move(_releases(root).rollback(why, context(root)), as_json)
+    _show_move(releases_of(root).rollback(why, context(root)), as_json)
 
 
 def _show_move(move: Any, as_json: bool, monitoring: str | None = None) -> None:
@@ -75,7 +70,9 @@ def _show_move(move: Any, as_json: bool, monitoring: str | None = None) -> None:
 @command
 def history(root: Path, as_json: Json = False) -> None:
     """Every move of an alias: when, from, to, why."""
-    records = _releases(root).history()
+    from deploy.releases import releases_of
+
+    records = releases_of(root).history()
     show(records, as_json, _history_text)
 
 

@@ -24,7 +24,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Bring all four phases up to date: what ran, what was fresh, the verdict."""
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from tasks.check import refuse_unusable
     from tasks.receipt import render
     from tasks.reproduce import last_ran, stale
@@ -44,7 +44,7 @@ def run(
         from flows.promotion import add_and_promote
 
         record["monitoring"] = add_and_promote(root, evidence["sentence"])[1]
-    record |= {"bundle": evidence["lineage"]["bundle"], "champion": Releases(root / "releases").current()}
+    record |= {"bundle": evidence["lineage"]["bundle"], "champion": releases_of(root).current()}
     show(record, as_json, _run_text)
 
 

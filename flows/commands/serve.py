@@ -31,7 +31,7 @@ def predict(
 
     A call that was killed while it wrote to OUT is taken up by the next one.
     """
-    from deploy.releases import Releases
+    from deploy.releases import releases_of
     from flows.progress import row_progress
     from tasks.bulk.answer import answer
     from tasks.bulk.source import open_source, spooled
@@ -44,7 +44,7 @@ def predict(
     with spooled(sys.stdin.buffer) if source == "-" else nullcontext(Path(source)) as path:
         rows = open_source(path, data.input_column, Path() if source == "-" else None)
         refuse_unwritable(rows.schema, out)
-        runtime = Runtime.load(Releases(root / "releases").path_of(release), threads)
+        runtime = Runtime.load(releases_of(root).path_of(release), threads)
         rows_are_seen = out is None and sys.stdout.isatty()
         with row_progress(rows.rows, quiet=as_json or rows_are_seen) as advance:
             tally = answer(rows, runtime, data.input_column, data.label_column, out, threads, advance)
@@ -80,9 +80,10 @@ def serve(
     from dataclasses import replace
 
     from deploy import service
+    from deploy.releases import releases_of
     from deploy.settings import Settings
 
     settings = Settings.from_environment()
     if port is not None:
         settings = replace(settings, listen_port=port)
-    service.serve(root / "releases", release, settings)
+    service.serve(releases_of(root), release, settings)

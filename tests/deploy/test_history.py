@@ -15,8 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from deploy.history import History
+from deploy.folder import Folder
+from deploy.history import History, Record
 from deploy.releases import Releases
+from tasks.errors import InputError
+from tests.factories import REPO
 from tests.releasing import CONTEXT, added, moves, refused
 
 
@@ -58,7 +61,7 @@ def test_killed_before_the_alias_moved(releases: Releases, tmp_path: Path, monke
         replace(source, target)
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr("deploy.releases.os.replace", killed_at_alias)
+        patch.setattr("deploy.folder.os.replace", killed_at_alias)
         releases.promote(b, "cut off", CONTEXT)
     assert releases.current() == a and moves(releases) == [(None, a)]
     assert releases.promote(b, "again", CONTEXT).changed
@@ -81,7 +84,8 @@ def test_killed_for_good_in_the_middle_of_a_line(releases: Releases, tmp_path: P
     code = """
 import os, signal, sys
 from pathlib import Path
-from deploy.history import History
+from deploy.folder import Folder
+from deploy.history import History, Record
 from deploy.releases import Releases
 def torn(self, record):
     with self.path.open("a") as file:
@@ -122,17 +126,16 @@ def test_moves_at_once_leave_a_whole_history(releases: Releases, tmp_path: Path)
     code = """
 import sys
 from pathlib import Path
-from deploy.releases import Releases
-releases = Releases(Path(sys.argv[1]))
-print(sum(releases.promote(version, "r", {}).changed for version in sys.argv[2:] * 8))
+from tests.deploy.test_history import made
+print(made(Path(sys.argv[1]), sys.argv[2:]))
 """
 
     def process(order: list[str]) -> int:
         command = [sys.executable, "-c", code, str(releases.folder), *order]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, cwd=REPO).stdout)
 
     def thread(order: list[str]) -> int:
-        return sum(Releases(releases.folder).promote(version, "r", {}).changed for version in order * 8)
+        return made(releases.folder, order)
 
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(work, versions[i:] + versions[:i]) for i, work in enumerate((process, process, thread))]
@@ -140,6 +143,36 @@ print(sum(releases.promote(version, "r", {}).changed for version in sys.argv[2:]
     told = moves(releases)
     assert len(told) == changed and told[-1][1] == releases.current()
     assert [before for before, _ in told] == [None] + [after for _, after in told[:-1]], "a chain without a gap"
+
+
+def made(folder: Path, versions: list[str]) -> int:
+    """How many of many promotions were made; the others were told that another had come first."""
+    changed = 0
+    for version in versions * 8:
+        try:
+            changed += Releases(folder).promote(version, "r", {}).changed
+        except InputError as error:
+            assert "meanwhile, so that this promote" in str(error)
+    return changed
+
+
+def test_a_move_is_refused_where_another_came_first(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = added(releases, tmp_path, 3)
+    for version in (a, b):
+        releases.promote(version, "r", CONTEXT)
+    move = Folder.move
+
+    def second(self: Folder, record: Record) -> bool:
+        monkeypatch.undo()
+        releases.promote(c, "first", CONTEXT)
+        return move(self, record)
+
+    monkeypatch.setattr(Folder, "move", second)
+    with refused(f"Another moved champion from {b} to {c} meanwhile, so that this rollback to {a} was not made"):
+        releases.rollback("r", CONTEXT)
+    assert releases.current() == c and moves(releases) == [(None, a), (a, b), (b, c)]
 
 
 def killed(*_: object, **__: object) -> None:

@@ -14,6 +14,7 @@ from fastapi import Request
 
 from deploy import keys
 from deploy.keys import Keys
+from deploy.releases import Releases
 from deploy.service import create_app
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import JsonLines
@@ -25,7 +26,7 @@ FIRST, SECOND = "first-" + "k" * 16, "second-ü-" + "k" * 16
 
 def statuses(folder: Path, headers: dict[str, bytes], path: str = "/predict") -> httpx.Response:
     async def test() -> httpx.Response:
-        app = create_app(released(folder), settings=Settings(threads=1), keys=Keys([FIRST, SECOND]))
+        app = create_app(Releases(released(folder)), settings=Settings(threads=1), keys=Keys([FIRST, SECOND]))
         transport = httpx.ASGITransport(app)
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as c:
             await app.state.loading

@@ -56,7 +56,7 @@ def test_it_tells_every_status_and_the_limits_of_the_release(releases: Path) -> 
 
 
 def test_before_a_release_is_there_it_tells_what_is_common_to_all(releases: Path) -> None:
-    schema = create_app(releases, settings=Settings(threads=1), keys=Keys([KEY])).openapi()
+    schema = create_app(Releases(releases), settings=Settings(threads=1), keys=Keys([KEY])).openapi()
     assert inputs_of(schema)["items"] == {"type": "string"}
     assert predict_of(schema)["security"] == [{"key": []}] == schema["paths"]["/metrics"]["get"]["security"]
     assert "security" not in schema["paths"]["/readyz"]["get"]
@@ -77,7 +77,7 @@ def test_a_release_of_files_takes_a_form_too(tmp_path: Path) -> None:
 @contextmanager
 def listening(releases: Path) -> Iterator[str]:
     """Address of a server in a thread of this process."""
-    app = create_app(releases, settings=Settings(threads=1))
+    app = create_app(Releases(releases), settings=Settings(threads=1))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

@@ -88,7 +88,7 @@ def test_a_request_that_has_begun_is_finished_when_the_server_is_stopped(release
 
 
 def test_a_signal_makes_it_unready_before_it_stops_listening(releases: Path) -> None:
-    app = create_app(releases, settings=Settings(threads=1))
+    app = create_app(Releases(releases), settings=Settings(threads=1))
     server = _Server(uvicorn.Config(app, log_config=None), app.state.answering)
     server.handle_exit(signal.SIGTERM, None)
     assert app.state.answering.draining and server.should_exit and not server.force_exit
@@ -101,7 +101,7 @@ def test_a_server_that_drains_goes_on_until_load_balancers_have_seen_it(
 ) -> None:
     now = 100.0
     monkeypatch.setattr(service, "time", SimpleNamespace(monotonic=lambda: now))
-    app = create_app(releases, settings=Settings(threads=1))
+    app = create_app(Releases(releases), settings=Settings(threads=1))
     server = _Server(uvicorn.Config(app, log_config=None), app.state.answering, drain_seconds=5)
 
     server.config.load()

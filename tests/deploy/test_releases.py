@@ -56,7 +56,7 @@ def test_a_bundle_that_changes_while_it_is_copied_is_not_added(
     releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = tiny_bundle(tmp_path / "bundle")
-    copy = "deploy.releases.shutil.copyfile"
+    copy = "deploy.folder.shutil.copyfile"
 
     def change_first(source: Path, target: Path) -> None:
         monkeypatch.undo()

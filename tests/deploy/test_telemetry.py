@@ -120,7 +120,7 @@ def test_no_other_telemetry_sees_the_texts(releases: Path, monkeypatch: pytest.M
         return FastAPI(**settings)
 
     monkeypatch.setattr("deploy.service.FastAPI", remember)
-    create_app(releases, settings=Settings(threads=1))
+    create_app(Releases(releases), settings=Settings(threads=1))
     assert {"tracing", "metrics", "logs", "auto_configure"} <= given["telemetry"].keys()
     assert not any(given["telemetry"].values())
 
@@ -150,5 +150,5 @@ def test_metrics_count_what_happened(releases: Path) -> None:
 
 
 def test_two_applications_count_apart(releases: Path) -> None:
-    first, second = (create_app(releases, settings=Settings(threads=1)) for _ in range(2))
+    first, second = (create_app(Releases(releases), settings=Settings(threads=1)) for _ in range(2))
     assert first.state.answering.metrics.registry is not second.state.answering.metrics.registry

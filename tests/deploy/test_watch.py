@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.releases import Releases
 from deploy.watch import MOST_WINDOWS, Watch, markdown, sentence
 from tests.bundles import tiny_bundle
 from tests.house import NOON, House
@@ -87,7 +88,7 @@ def test_of_a_great_many_windows_the_newest_are_judged(house: House) -> None:
 
 def test_without_a_champion_there_is_nothing_to_watch(tmp_path: Path) -> None:
     with refused("There is no champion to watch"):
-        Watch(tmp_path / "releases", tmp_path / "log", tmp_path / "state.json").look()
+        Watch(Releases(tmp_path / "releases"), tmp_path / "log", tmp_path / "state.json").look()
 
 
 def test_a_clock_that_was_set_back_makes_no_answer_count_twice(house: House) -> None:
