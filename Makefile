@@ -26,6 +26,8 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.bulk $(SETS)/text-classification/banking77/train.csv 20000 data/deployment/bundle
 	$(BIN)/python -m benchmarks.fuzz_server
 	$(BIN)/python -m benchmarks.hot_reload
+	$(BIN)/python -m benchmarks.kill_promote
+	$(BIN)/python -m benchmarks.damaged_bundle
 	$(BIN)/python -m benchmarks.openapi
 	$(BIN)/python -m benchmarks.serving $(SETS)/text-classification/banking77/test.csv .graft/bench/serving
 	$(BIN)/python -m benchmarks.overload .graft/bench/serving/releases $(SETS)/text-classification/banking77/test.csv
