@@ -41,6 +41,7 @@ __all__ = [
     "Halving",
     "Incumbent",
     "Limits",
+    "Monitoring",
     "Params",
     "Preparation",
     "Project",

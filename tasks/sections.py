@@ -262,7 +262,10 @@ class Monitoring(Strict):
     false_alarm_rate: float = Field(
         gt=0, le=0.5, description="Share of windows without drift that may raise an alarm: what the limits are set by."
     )
-    gate: Literal["better", "not_worse"] = Field(
-        description="What `graft retrain` promotes, if it is not worse on old rows: better than the champion "
-        "on new ones, at 95 % or, where that decides nothing, by log loss."
+    gate: Literal["better", "not_worse", "non_inferior"] = Field(
+        description="What becomes the champion: what is not worse on old rows and better on new ones, at 95 % or, for "
+        "not_worse, where that decides nothing, by log loss; non_inferior: at most the margin worse on both, at 95 %."
+    )
+    margin: float = Field(
+        ge=0, le=0.5, description="By how much a non_inferior model may be worse, as a share of receipt.metric."
     )

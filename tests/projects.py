@@ -20,7 +20,10 @@ from tasks.stage import _run_locked, read_dvc_yaml
 
 REPO = Path(__file__).resolve().parents[1]
 # Params that bound a run or judge its end, and change no result: no stage depends on them.
-LIMITS = {"resources.cache_gb", "resources.min_free_disk_gb", "monitoring.gate", "source.url", "source.query"}
+LIMITS = {
+    "resources.cache_gb", "resources.min_free_disk_gb", "monitoring.gate", "monitoring.margin", "source.url",
+    "source.query",
+}  # fmt: skip
 WORDS = {
     "fruit": ["apple", "pear", "plum", "cherry", "lemon"],
     "metal": ["iron", "copper", "zinc", "silver", "lead"],

@@ -13,7 +13,7 @@ from tasks.artifacts import read_json
 from tasks.errors import InputError
 from tasks.manifest import JUDGED, LEARNED
 from tasks.metrics import Estimate, Judged, Resamples
-from tasks.params import Params
+from tasks.params import Monitoring, Params
 from tasks.receipt import compare
 from tasks.rows.clean import Row, load
 from tasks.rows.split import keys_of
@@ -21,11 +21,12 @@ from tasks.runtime import Runtime
 
 # Rows that the live model was judged on, and those that came since; neither model was trained on any of them.
 WORDS = {"all": "all rows", "before": "the rows from before", "later": "the rows that came later"}
-Gate = Literal["better", "not_worse"]
+Gate = Literal["better", "not_worse", "non_inferior"]
 UNKNOWN = Estimate(None, None, None)
 # Of each row's probability this much is spread over all labels: one that a model does not know, or is sure against,
 # costs it some nats, and does not outweigh all other rows.
 SPREAD = 0.01
+MOST_NAMED = 5
 
 
 def between(root: Path, params: Params, champion: Path, challenger: Path) -> dict[str, Any]:
@@ -48,12 +49,14 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     models = [Runtime.load(folder, params.resources.threads) for folder in (champion, challenger)]
     known_rows, rows = _comparable(root, params, champion, models[0].manifest.files)
     if not rows:
-        raise InputError("No test row is left that the champion was judged on: `graft promote` decides by hand.")
+        raise InputError(
+            "No test row is left that the champion was judged on: `graft promote VERSION` decides by hand."
+        )
     labels = [row.label for row in rows if row.label is not None]
     if not labels:
         raise InputError(
             "No row has a label, so nothing says which model is better: hand labelled rows in with `graft feedback`, "
-            "or decide by hand with `graft promote`."
+            "or decide by hand with `graft promote VERSION`."
         )
     known = sorted({*labels, *(label for model in models for label in model.manifest.labels)})
     first, second = (
@@ -67,8 +70,22 @@ def between(root: Path, params: Params, champion: Path, challenger: Path) -> dic
     )
     later = np.array([row.id not in known_rows for row in rows])
     settings, seed = params.receipt, params.project.seed
-    gate, resamples = params.monitoring.gate, settings.resamples
-    return challenge(first, second, later, settings.metric, gate, lambda count: Resamples(count, resamples, seed))
+    rule, resamples = params.monitoring, settings.resamples
+    found = challenge(first, second, later, settings.metric, rule, lambda count: Resamples(count, resamples, seed))
+    strange = _strange(known, [model.manifest.labels for model in models])
+    return found | {"sentence": " ".join([found["sentence"], *strange])}
+
+
+def _strange(known: Sequence[str], own: Sequence[Sequence[str]]) -> list[str]:
+    """A sentence for each of the two models that does not know every label."""
+    sentences = []
+    for name, labels in zip(("champion", "new model"), own, strict=True):
+        unknown = [label for label in known if label not in labels]
+        if unknown:
+            more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
+            named = f"{', '.join(unknown[:MOST_NAMED])}{more}"
+            sentences.append(f"The {name} does not know {named}: its answers to such rows count as wrong.")
+    return sentences
 
 
 def _comparable(root: Path, params: Params, champion: Path, files: Collection[str]) -> tuple[frozenset[str], list[Row]]:
@@ -106,7 +123,7 @@ def challenge(
     challenger: Judged,
     later: np.ndarray,
     metric: str,
-    gate: Gate,
+    rule: Monitoring,
     resamples: Callable[[int], Resamples],
 ) -> dict[str, Any]:
     """Compare two models and decide.
@@ -116,7 +133,7 @@ def challenge(
         challenger: the new model's, to the same rows in the same order.
         later: (N,) booleans, the rows that came after the champion.
         metric: a row of `metrics.METRICS`.
-        gate: what it takes to be promoted, see `decide`.
+        rule: what it takes to be promoted, see `decide`.
         resamples: count of rows -> draws of them.
 
     Returns:
@@ -146,24 +163,31 @@ def challenge(
                 "challenger": round(metrics.log_loss(second), 6),
             },
         }
-    promote, reason = decide(differences, loss_falls, gate)
+    promote, reason = decide(differences, loss_falls, rule.gate, rule.margin)
     return {"metric": metric, "promote": promote, "sentence": f"{reason} {_figures(metric, found)}", "groups": found}
 
 
-def decide(differences: dict[str, Estimate], loss_falls: dict[str, float], gate: Gate) -> tuple[bool, str]:
+def decide(
+    differences: dict[str, Estimate], loss_falls: dict[str, float], gate: Gate, margin: float
+) -> tuple[bool, str]:
     """Whether the challenger takes over, and why.
 
     It must not be worse at 95 % on the rows from before, and be better on those that came later, or on all where none
     came: at 95 % for the gate `better`; for `not_worse` a lower log loss is enough where 95 % is reached neither way.
     New rows are few, and a proper score tells two models apart with fewer than the count of right ones does (Gneiting
-    and Raftery 2007).
+    and Raftery 2007). For `non_inferior` neither counts, but that on both it is not worse by more than the margin, at
+    95 % (Piaggio et al. 2012).
 
     Args:
         differences: group -> the challenger's score minus the champion's.
         loss_falls: group -> the champion's log loss minus the challenger's, in nats.
         gate: see above.
+        margin: in units of the score, at least 0.
     """
     decisive = "later" if "later" in differences else "all"
+    if gate == "non_inferior":
+        apart = [name for name in ("before", "later") if name in differences]
+        return _non_inferior(differences, apart if decisive == "later" else [decisive], margin)
     for name in ("before", decisive):
         if compare.decide(differences.get(name, UNKNOWN)) == "did_not_pay_off":
             return False, f"Kept the champion: the new model is worse on {WORDS[name]}."
@@ -174,6 +198,15 @@ def decide(differences: dict[str, Estimate], loss_falls: dict[str, float], gate:
         return True, f"Promoted the new model: its log loss is lower {words}, and nothing is proven worse."
     wanted = "'s log loss is not lower" if gate == "not_worse" else " is not better at 95 %"
     return False, f"Kept the champion: the new model{wanted} {words}."
+
+
+def _non_inferior(differences: dict[str, Estimate], groups: Sequence[str], margin: float) -> tuple[bool, str]:
+    within = f"within {100 * margin:g} points of the champion, at 95 %"
+    for name in groups:
+        low = differences[name].low
+        if low is None or low < -margin:
+            return False, f"Kept the champion: the new model is not proven {within}, on {WORDS[name]}."
+    return True, f"Promoted the new model: it is {within}, on {' and '.join(WORDS[name] for name in groups)}."
 
 
 def _figures(metric: str, found: dict[str, Any]) -> str:

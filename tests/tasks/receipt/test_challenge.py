@@ -11,6 +11,7 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.metrics import Estimate, Resamples
+from tasks.params import Monitoring
 from tasks.receipt.challenge import Gate, between, challenge, decide, judged
 from tasks.rows.clean import Row, load
 from tests.bundles import tiny_bundle
@@ -24,6 +25,10 @@ def model(right: list[bool]) -> list[np.ndarray | None]:
     return [np.array([0.9, 0.1] if one else [0.1, 0.9]) for one in right]
 
 
+def rule(gate: Gate, margin: float = 0.0) -> Monitoring:
+    return params(monitoring__gate=gate, monitoring__margin=margin).monitoring
+
+
 def against(champion: list[bool], challenger: list[bool], later: list[bool], gate: Gate = "better") -> dict[str, Any]:
     rows = ["a"] * len(later)
     return challenge(
@@ -31,7 +36,7 @@ def against(champion: list[bool], challenger: list[bool], later: list[bool], gat
         judged(rows, model(challenger), LABELS, LABELS),
         np.array(later),
         "accuracy",
-        gate,
+        rule(gate),
         lambda count: Resamples(count, 500, 0),
     )
 
@@ -81,7 +86,44 @@ def test_the_rule(
     }
     differences["all"] = Estimate(0.5, 0.4, 0.6)  # never decides where rows came later
     falls = {"before": 0.0, "later": loss_fall, "all": 1.0}
-    assert [decide(differences, falls, gate)[0] for gate in ("better", "not_worse")] == [better, not_worse]
+    assert [decide(differences, falls, gate, 0.05)[0] for gate in ("better", "not_worse")] == [better, not_worse]
+
+
+@pytest.mark.parametrize(
+    ("low_before", "low_later", "within"),
+    [(-0.019, -0.019, True), (-0.021, 0.1, False), (0.1, -0.021, False), (0.1, 0.1, True)],
+)
+def test_non_inferior_is_proven_on_old_rows_and_on_new_ones(low_before: float, low_later: float, within: bool) -> None:
+    differences = {
+        name: Estimate(low + 0.1, low, low + 0.2) for name, low in (("before", low_before), ("later", low_later))
+    }
+    differences["all"] = Estimate(-0.5, -0.6, -0.4)  # never decides where rows came later
+    promote, reason = decide(differences, {"before": -1, "later": -1, "all": -1}, "non_inferior", 0.02)
+    assert promote is within and "within 2 points of the champion, at 95 %" in reason
+    assert reason.startswith("Promoted the new model" if within else "Kept the champion")
+
+
+def test_with_few_rows_non_inferiority_is_not_proven() -> None:
+    undefined = {"all": Estimate(None, None, None)}
+    assert not decide(undefined, {"all": 0.0}, "non_inferior", 0.5)[0]
+
+
+def test_non_inferior_needs_no_better_log_loss_and_says_its_rows() -> None:
+    same = [True] * 40
+    found = against(same, same, [False] * 40, "non_inferior")
+    assert found["promote"] and "within 0 points of the champion, at 95 %, on all rows." in found["sentence"]
+    assert not against(same, same, [False] * 40, "not_worse")["promote"]
+
+
+def test_labels_that_a_model_does_not_know_are_said(tmp_path: Path) -> None:
+    rows = rows_of(tmp_path)
+    seen = [row.id for row in rows]
+    champion = tiny_bundle(tmp_path / "champion", judged=seen)
+    challenger = tiny_bundle(tmp_path / "challenger", judged=seen, labels=["bad", "ugly"])
+    sentence = between(tmp_path, SETTINGS, champion, challenger)["sentence"]
+    assert "The champion does not know ugly: its answers to such rows count as wrong." in sentence
+    assert "The new model does not know good: its answers" in sentence
+    assert "does not know" not in between(tmp_path, SETTINGS, champion, champion)["sentence"]
 
 
 def test_one_right_answer_less_and_more_trust_in_the_other_right_ones_is_promoted() -> None:
@@ -91,7 +133,7 @@ def test_one_right_answer_less_and_more_trust_in_the_other_right_ones_is_promote
         judged(labels, [sure] * 39 + [wrong], LABELS, LABELS),
         np.ones(40, bool),
         "accuracy",
-        "not_worse",
+        rule("not_worse"),
         lambda count: Resamples(count, 500, 0),
     )
     assert found["promote"] and "its log loss is lower on the rows that came later" in found["sentence"]
