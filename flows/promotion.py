@@ -41,6 +41,40 @@ def add_and_promote(
     return promote_and_watch(home, added(home, made_in), why, made_in or home, instead_of)
 
 
+def promote_passed(home: Path, why: str) -> tuple[Move, str, str | None]:
+    """`add_and_promote` by hand: what is live is compared with first, as `monitoring.gate` has it.
+
+    Returns:
+        The move, the sentence about the monitor, and that of the comparison, None if there was nothing to compare with.
+
+    Raises:
+        InputError: as of `add_and_promote`, or the two cannot be compared.
+        GateError: as of `add_and_promote`, or the new model did not pass.
+    """
+    from deploy.releases import releases_of
+
+    version, releases = added(home), releases_of(home)
+    live = releases.current()
+    if live in (None, version):
+        return *promote_and_watch(home, version, why), None
+    found = _compared(home, releases.path_of(live), releases.path_of(version))
+    if not found["promote"]:
+        raise GateError([found["sentence"], f"`graft promote {version}` makes it the champion all the same."])
+    said = f"{why.rstrip('.')}. {found['sentence']}"
+    return *promote_and_watch(home, version, said, instead_of=live), found["sentence"]
+
+
+def _compared(home: Path, champion: Path, challenger: Path) -> dict[str, Any]:
+    from tasks.params import load
+    from tasks.receipt import challenge
+
+    try:
+        return challenge.between(home, load(home / "params.yaml"), champion, challenger)
+    except InputError as error:
+        by_hand = f"`graft promote {challenger.name}` makes it the champion without a comparison."
+        raise InputError([*error.sentences, by_hand]) from None
+
+
 def added(home: Path, made_in: Path | None = None) -> str:
     """Make a project's bundle a release, which no alias names yet, and return its version.
 

@@ -19,8 +19,8 @@ def promote(
     challenger: Annotated[bool, typer.Option("--challenger", help="Try it beside the champion instead.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a release the champion, or the challenger."""
-    from flows.promotion import add_and_promote, added, context, promote_and_watch
+    """Make a release the champion, or the challenger; the last bundle only if it passes against the champion."""
+    from flows.promotion import added, context, promote_and_watch, promote_passed
 
     if challenger:
         from deploy.releases import CHALLENGER, releases_of
@@ -28,8 +28,8 @@ def promote(
         move = releases_of(root).promote(version or added(root), why, context(root), CHALLENGER)
         show({CHALLENGER: move.version, "changed": move.changed}, as_json, lambda _: move.sentence)
         return
-    move, monitoring = add_and_promote(root, why) if version is None else promote_and_watch(root, version, why)
-    _show_move(move, as_json, monitoring)
+    passed = promote_passed(root, why) if version is None else (*promote_and_watch(root, version, why), None)
+    _show_move(*passed, as_json)
 
 
 @command
@@ -59,12 +59,13 @@ def rollback(
     from deploy.releases import releases_of
     from flows.promotion import context
 
-    _show_move(releases_of(root).rollback(why, context(root)), as_json)
+    _show_move(releases_of(root).rollback(why, context(root)), None, None, as_json)
 
 
-def _show_move(move: Any, as_json: bool, monitoring: str | None = None) -> None:
-    record = {"champion": move.version, "changed": move.changed} | ({"monitoring": monitoring} if monitoring else {})
-    show(record, as_json, lambda _: "\n".join(filter(None, [move.sentence, monitoring])))
+def _show_move(move: Any, monitoring: str | None, comparison: str | None, as_json: bool) -> None:
+    more = {"comparison": comparison, "monitoring": monitoring}
+    record = {"champion": move.version, "changed": move.changed} | {name: said for name, said in more.items() if said}
+    show(record, as_json, lambda _: "\n".join(filter(None, [move.sentence, *more.values()])))
 
 
 @command

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def run(
     root: Path,
     dry: Annotated[bool, typer.Option("--dry", help="Say what would run, with time and disk; run nothing.")] = False,
-    promote: Annotated[bool, typer.Option("--promote", help="Make the bundle the champion.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the bundle the champion, if it passes.")] = False,
     as_json: Json = False,
 ) -> None:
     """Bring all four phases up to date: what ran, what was fresh, the verdict."""
@@ -41,9 +41,9 @@ def run(
     ran = last_ran(root) if waiting else []
     record: dict[str, Any] = {"ran": ran, "verdict": evidence["verdict"], "sentence": evidence["sentence"]}
     if promote:
-        from flows.promotion import add_and_promote
+        from flows.promotion import promote_passed
 
-        record["monitoring"] = add_and_promote(root, evidence["sentence"])[1]
+        _, record["monitoring"], record["comparison"] = promote_passed(root, evidence["sentence"])
     record |= {"bundle": evidence["lineage"]["bundle"], "champion": releases_of(root).current()}
     show(record, as_json, _run_text)
 
@@ -66,7 +66,7 @@ def _run_text(record: dict[str, Any]) -> str:
     champion = f"Champion: {record['champion'] or 'none'}."
     if record["champion"] != record["bundle"]:
         champion += f" `graft promote` makes {record['bundle']}, what this project made last, the champion."
-    return "\n".join([ran, record["sentence"], champion, *filter(None, [record.get("monitoring")])])
+    return "\n".join([ran, record["sentence"], champion, *filter(None, map(record.get, ("comparison", "monitoring")))])
 
 
 def _estimate(root: Path, params: Params, waiting: dict[str, str]) -> dict[str, Any]:
