@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from flows.promotion import add_and_promote
 from flows.transfer import run_phases
 from tasks import phases
 from tasks.artifacts import read_json, write_json
-from tasks.errors import GraftError
+from tasks.errors import GateError, GraftError
 from tasks.manifest import read_manifest
 from tasks.params import load
 from tasks.receipt import challenge, gate
@@ -44,9 +45,7 @@ def _retrain(home: Path) -> State[Any]:
     logger = get_run_logger()
     with scheduled(home, logger.info) as checkout:
         live = _incumbent(home)  # a champion that cannot be compared with is refused before hours are spent
-        left = _finish(home, checkout)
-        if left:
-            logger.info(left)
+        left = _finish(home, checkout, logger.info)
         params = load(checkout.root / "params.yaml")
         taken = refresh(home, checkout.root, params) if params.source.url else None
         new = feedback.merge(home, checkout.root, params)
@@ -105,7 +104,7 @@ def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, 
     return record | challenge.between(root, params, releases.path_of(champion), root / BUNDLE)
 
 
-def _finish(home: Path, checkout: Checkout) -> str | None:
+def _finish(home: Path, checkout: Checkout, log: Callable[[str], None]) -> str | None:
     """Promote what a retraining had decided for when it was killed; what it said then stands in its commit."""
     path = checkout.root / RECORD
     record: dict[str, Any] = read_json(path) if path.is_file() else {"promote": False}
@@ -119,5 +118,11 @@ def _finish(home: Path, checkout: Checkout) -> str | None:
         return None
     if read_manifest(checkout.root / BUNDLE).version != record["challenger"]:
         return None
-    move, _ = add_and_promote(home, record["sentence"], checkout.root, record["champion"])
-    return f"Finished what the last retraining had decided. {move.sentence}"
+    try:
+        move, _ = add_and_promote(home, record["sentence"], checkout.root, record["champion"])
+    except GateError as error:  # asked otherwise since: the next rows decide, and no schedule fails until then
+        log(f"What the last retraining had decided is not finished: {error}")
+        return None
+    left = f"Finished what the last retraining had decided. {move.sentence}"
+    log(left)
+    return left

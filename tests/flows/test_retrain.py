@@ -241,6 +241,15 @@ def test_a_retraining_that_was_killed_before_its_promotion_is_finished_once(hous
     assert house.releases.current() == house.champion
 
 
+def test_what_the_gate_would_refuse_now_is_not_finished_and_fails_no_later_run(house: House, monkeypatch: Any) -> None:
+    killed_before_its_promotion(house, monkeypatch)
+    params = house.checkout.root / "params.yaml"
+    params.write_text(with_values(params.read_text(), {"receipt.gate": "better"}))
+    assert house.run().name == "NothingNew" and house.releases.current() == house.champion
+    house.give("where is it now")
+    assert house.run().name == "Promoted" and house.releases.current() == house.made
+
+
 def test_a_trial_as_challenger_is_no_promotion(house: House, monkeypatch: Any) -> None:
     killed_before_its_promotion(house, monkeypatch)
     house.releases.promote(house.releases.add(house.checkout.root / retraining.BUNDLE), "by hand", {}, CHALLENGER)
