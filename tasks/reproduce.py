@@ -21,6 +21,7 @@ from tasks import fingerprint
 from tasks.artifacts import read_json, sha256_file, write_text
 from tasks.errors import BY_OUTCOME, NO_ROOM_TEXT, BusyError, CrashError, GraftError, InputError, InterruptError
 from tasks.stage import STATE, die_with_parent, one_writer, outs, read_dvc_yaml
+from tasks.staleness import why
 
 PHASES = ("selection", "preparation", "adaptation", "deployment")
 CODE = "code"
@@ -67,24 +68,9 @@ def stale(root: Path) -> dict[str, str]:
         raise InputError(f"DVC cannot read this project ({said}): correct dvc.yaml.") from None
     # DVC names a stage by its dvc.yaml too when the current folder is not the project's.
     named = {name.rpartition(":")[2]: entries for name, entries in changed.items()}
-    reasons = {name: _reason(entries) for name, entries in named.items() if name != CODE}
+    locked = _locked_stages(root)
+    reasons = {name: why(entries, name in locked) for name, entries in named.items() if name != CODE}
     return _with_followers(read_dvc_yaml(root)["stages"], reasons)
-
-
-def _reason(entries: list[Any]) -> str:
-    parts = []
-    for entry in entries:
-        if entry == "always changed":
-            continue
-        for kind, items in entry.items() if isinstance(entry, dict) else [(str(entry), {})]:
-            parts += [f"{kind}: {_flat(items)}"] if items else [kind]
-    return "; ".join(parts)
-
-
-def _flat(items: Any) -> str:
-    if not isinstance(items, dict):
-        return str(items)
-    return ", ".join(f"{path} ({_flat(what) if isinstance(what, dict) else what})" for path, what in items.items())
 
 
 def _with_followers(stages: dict[str, Any], reasons: dict[str, str]) -> dict[str, str]:
@@ -238,12 +224,17 @@ def last_seconds(root: Path) -> dict[str, float]:
 
 def is_locked(root: Path, path: str) -> bool:
     """Whether dvc.lock names this file, an output of a stage, as it stands."""
-    lock, file = root / "dvc.lock", root / path
-    if not lock.is_file() or not file.is_file():
+    file = root / path
+    if not file.is_file():
         return False
-    stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
-    named = {out["path"]: out.get("md5") for stage in stages for out in stage.get("outs", [])}
+    named = {out["path"]: out.get("md5") for stage in _locked_stages(root).values() for out in stage.get("outs", [])}
     return named.get(path) == hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _locked_stages(root: Path) -> dict[str, Any]:
+    lock = root / "dvc.lock"
+    stages: dict[str, Any] = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    return stages
 
 
 def lineage(root: Path) -> dict[str, Any]:

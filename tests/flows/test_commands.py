@@ -162,13 +162,13 @@ def test_refused_write_exits_2(project: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_status_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {"selection": "changed deps: x"})
+    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {"selection": "changed: x"})
     result = graft(project, "status", "--json")
     assert result.exit_code == 0
     record = json.loads(result.stdout)
     assert set(record) == {"stale", "champion"} and len(record["champion"]) == 12
     text = graft(project, "status").stdout
-    assert "selection: changed deps: x" in text and record["champion"] in text
+    assert "selection: changed: x" in text and record["champion"] in text
 
 
 def test_history_keys(project: Path, tmp_path: Path) -> None:

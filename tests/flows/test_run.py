@@ -19,7 +19,7 @@ from flows.embedded import interrupts_held_back
 from tasks.artifacts import write_json
 from tests.factories import REPO
 
-WAITING = {"selection": "changed deps: data/raw/rows.csv (modified)", "preparation": "follows selection"}
+WAITING = {"selection": "changed: data/raw/rows.csv", "preparation": "follows selection"}
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_text_of_a_dry_run(project: Path) -> None:
     assert result.exit_code == 0, result.output
     *stages, whole = result.stdout.splitlines()
     assert stages == [
-        "selection: changed deps: data/raw/rows.csv (modified); about 90 s",
+        "selection: changed: data/raw/rows.csv; about 90 s",
         "preparation: follows selection; roughly 30 s",
     ]
     for words in ("About 2 min", "guessed", "1.25 GB of disk"):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks import reproduce
+from tasks import reproduce, staleness
 from tasks.errors import BusyError, CrashError, GateError, InputError, InterruptError
 from tasks.stage import one_writer
 from tests.toy import DVC_YAML, within, write_dvc_config, write_toy
@@ -130,14 +130,14 @@ def test_stale_names_the_changed_stage_and_its_followers(ready: Path, monkeypatc
     (ready / "data/raw/rows.csv").write_text("text,label,channel\nnew,a,email\n")
     stale = reproduce.stale(ready)
     assert list(stale) == ["selection", "preparation", "preparation_gate"]
-    assert "data/raw/rows.csv" in stale["selection"]
+    assert stale["selection"] == "changed: data/raw/rows.csv"
     assert stale["preparation"] == "follows selection"
 
 
 def test_stale_names_a_changed_parameter(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = (ready / "params.yaml").read_text()
     (ready / "params.yaml").write_text(params.replace("seed: 13", "seed: 14"))
-    assert "project.seed" in reproduce.stale(ready)["selection"]
+    assert reproduce.stale(ready)["selection"] == "changed: params.yaml (project.seed)"
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_what_dvc_stumbles_over_is_told(ready: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_everything_is_stale_before_the_first_run(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert list(reproduce.stale(fresh)) == ["selection", "preparation", "preparation_gate"]
+    assert reproduce.stale(fresh) == dict.fromkeys(["selection", "preparation", "preparation_gate"], staleness.NEVER)
 
 
 def test_broken_dvc_yaml_is_a_sentence(fresh: Path) -> None:
