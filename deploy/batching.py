@@ -66,14 +66,16 @@ class _Row:
 
 
 class Batcher:
-    """Collects rows while a forward pass runs and sends them into the next one.
+    """Collects rows while forward passes run and sends them into the next one.
 
     A pass takes the row that has waited longest and those nearest to it in length, so that little of it is padding and
-    no row is passed by for ever. An idle batcher runs a request at once. After a pass, a batch that is not full waits a
-    moment for the clients that were just answered. Must be made inside a running event loop.
+    no row is passed by for ever. Passes that are free share what waits, and a request runs at once. After a pass, a
+    batch that is not full waits a moment for the clients that were just answered. Must be made inside a running event
+    loop.
 
     Args:
-        run: forward pass of N encoded rows, giving logits (N, K); called in one thread of its own.
+        run: forward pass of N encoded rows, giving logits (N, K); called in threads of its own, `passes` at once.
+        passes: forward passes at once, at most.
         tokens_of: tokens of one encoded row; without it, all rows count as one.
         batch_rows: rows of one pass, at most.
         batch_tokens: tokens of one pass with padding, at most; a longer row has a pass of its own.
@@ -87,9 +89,10 @@ class Batcher:
         self,
         run: Callable[[list[Any]], np.ndarray],
         *,
+        passes: int = 1,
         tokens_of: Callable[[Any], int] = lambda row: 1,
         batch_rows: int = 16,
-        batch_tokens: int = 256,
+        batch_tokens: int = 128,
         wait_s: float = 0.002,
         queue_rows: int = 256,
         longest_s: float = math.inf,
@@ -100,9 +103,10 @@ class Batcher:
         self._wait_s, self._queue_rows, self._longest_s = wait_s, queue_rows, longest_s
         self._queue: deque[_Row] = deque()
         self._running, self._row_s, self._last_row_s = 0, 0.0, 0.0
+        self._passes, self._busy, self._free = passes, 0, asyncio.Semaphore(passes)
         self._wake = asyncio.Event()
-        self._idle = self._closing = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forward")
+        self._idle = self._answered = self._closing = False
+        self._thread = ThreadPoolExecutor(passes, thread_name_prefix="forward")
         self._worker = asyncio.get_running_loop().create_task(self._work())
 
     @property
@@ -150,15 +154,18 @@ class Batcher:
         self._thread.shutdown()
 
     async def _work(self) -> None:
-        while True:
-            await self._until_worthwhile()
-            if batch := self._next_batch():
-                await self._answer(batch)
-            elif self._closing:
-                return
+        async with asyncio.TaskGroup() as passes:
+            while self._queue or not self._closing:
+                await self._free.acquire()
+                await self._until_worthwhile()
+                if batch := self._next_batch():
+                    self._busy, self._answered = self._busy + 1, False
+                    passes.create_task(self._answer(batch))
+                else:
+                    self._free.release()
 
     async def _until_worthwhile(self) -> None:
-        if self._closing or self.waiting >= self._batch_rows:
+        if self._closing or self.waiting >= self._batch_rows or (self._queue and not self._answered):
             return
         self._wake.clear()
         self._idle = not self._queue
@@ -175,18 +182,18 @@ class Batcher:
             # Nobody waits for rows of a request that was cancelled or has failed in an earlier batch.
             if not row.submission.answer.done():
                 look.append(row)
-        batch = self._alike(look)
+        batch = self._alike(look, math.ceil(len(look) / (self._passes - self._busy)))
         taken = {id(row) for row in batch}
         self._queue.extendleft(row for row in reversed(look) if id(row) not in taken)
         return batch
 
-    def _alike(self, look: list[_Row]) -> list[_Row]:
-        """The first row and those nearest to it in length, as many as one pass takes."""
+    def _alike(self, look: list[_Row], share: int) -> list[_Row]:
+        """The first row and those nearest to it in length, as many as one pass takes, or its share if that is less."""
         batch: list[_Row] = []
         longest = 0
         for row in sorted(look, key=lambda row: abs(row.tokens - look[0].tokens)):
             longest = max(longest, row.tokens)
-            full = len(batch) == self._batch_rows or longest * (len(batch) + 1) > self._batch_tokens
+            full = len(batch) in (self._batch_rows, share) or longest * (len(batch) + 1) > self._batch_tokens
             if full and batch:
                 break
             batch.append(row)
@@ -194,7 +201,8 @@ class Batcher:
 
     async def _answer(self, batch: list[_Row]) -> None:
         rows = [row.submission.rows[row.place] for row in batch]
-        self._running, began = len(rows), time.monotonic()
+        self._running += len(rows)
+        began = time.monotonic()
         try:
             self._on_batch(len(rows))
             logits = await asyncio.get_running_loop().run_in_executor(self._thread, self._run, rows)
@@ -205,11 +213,14 @@ class Batcher:
                 row.submission.fail(error)
             return
         finally:
-            self._took((time.monotonic() - began) / len(rows))
+            self._free.release()
+            self._busy, self._running, self._answered = self._busy - 1, self._running - len(rows), True
+            # As if all passes were busy, which they are when rows wait.
+            self._took((time.monotonic() - began) / len(rows) / self._passes)
         for row, answer in zip(batch, logits, strict=True):
             row.submission.take(row.place, answer)
 
     def _took(self, row_s: float) -> None:
-        self._running, self._last_row_s = 0, row_s
+        self._last_row_s = row_s
         # From 0 on, since a first pass is slow for reasons that do not come again.
         self._row_s += NEWEST * (row_s - self._row_s)

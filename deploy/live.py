@@ -82,7 +82,7 @@ class Live:
     def _load(self, name: str) -> Runtime:
         try:
             path = self._releases.path_of(name)
-            return Runtime.load(path, self._settings.threads, version=path.name)
+            return Runtime.load(path, self._settings.pass_threads, version=path.name)
         except GraftError:
             raise
         except Exception as error:
@@ -98,6 +98,7 @@ class Live:
         settings = self._settings
         return Batcher(
             run,
+            passes=settings.passes,
             tokens_of=runtime.size_of,
             batch_rows=settings.batch_rows,
             batch_tokens=settings.batch_tokens,

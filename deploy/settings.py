@@ -16,6 +16,7 @@ NAMES_ELSEWHERE = {
 }  # fmt: skip
 LIMITS: dict[str, tuple[float, float]] = {
     "threads": (1, 256),
+    "pass_threads": (1, 256),
     "batch_rows": (1, 256),
     "batch_tokens": (1, 1_000_000),
     "wait_ms": (0, 1000),
@@ -46,7 +47,9 @@ class Settings:
     """Settings of one server, each also a variable: `queue_rows` is GRAFT_QUEUE_ROWS.
 
     Attributes:
-        threads: CPU threads of a forward pass, 1 to 256; the CPUs this process may use if not said.
+        threads: CPU threads of all forward passes, 1 to 256; the CPUs this process may use if not said.
+        pass_threads: of them that one pass has, 1 to 256. With 1, as many passes run at once as there are threads, and
+            most requests a second are answered; with all, one runs at once, and a long text alone is answered soonest.
         batch_rows: rows of a forward pass, at most, 1 to 256.
         batch_tokens: tokens of a forward pass with padding, at most, 1 to 1000000; a longer text has a pass of its own.
         wait_ms: longest wait for a batch to fill, 0 to 1000 milliseconds.
@@ -78,8 +81,9 @@ class Settings:
     """
 
     threads: int = field(default_factory=_cpus)
+    pass_threads: int = 1
     batch_rows: int = 16
-    batch_tokens: int = 256
+    batch_tokens: int = 128
     wait_ms: float = 2.0
     queue_rows: int = 256
     deadline_ms: float = 5000.0
@@ -103,6 +107,11 @@ class Settings:
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise InputError(f"{_variable(name)} is {getattr(self, name)}: set it to {low} to {high}.")
+
+    @property
+    def passes(self) -> int:
+        """Forward passes at once."""
+        return max(1, self.threads // self.pass_threads)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -248,6 +248,8 @@ def session_options(threads: int) -> ort.SessionOptions:
     options.log_severity_level = 3
     # Plans are kept per input shape; with texts of every length they cost 100 MB and gain nothing.
     options.enable_mem_pattern = False
+    # Threads that spin while they wait for each other take a CPU from whoever else has something to do.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
 

@@ -31,7 +31,7 @@ async def started(
     releases: Path | Releases, alias: str, **settings: Any
 ) -> AsyncIterator[tuple[httpx.AsyncClient, FastAPI]]:
     place = Releases(releases) if isinstance(releases, Path) else releases
-    app = create_app(place, alias, Settings(threads=1, **settings))
+    app = create_app(place, alias, Settings(**{"threads": 1, **settings}))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://t") as client:
         yield client, app

@@ -82,6 +82,31 @@ class Held:
             await asyncio.sleep(0.001)
 
 
+def test_requests_that_come_together_have_a_pass_and_a_thread_each(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, together = threading.Semaphore(0), threading.Barrier(2, timeout=10)
+    forward, load, threads = Runtime.run, Runtime.load, list[int]()
+
+    def both(self: Runtime, rows: list[Any]) -> Any:
+        begun.release()
+        together.wait()  # breaks unless two passes run at once
+        return forward(self, rows)
+
+    def told(folder: Path, number: int, version: str | None = None) -> Runtime:
+        threads.append(number)
+        return load(folder, number, version)
+
+    monkeypatch.setattr(Runtime, "run", both)
+    monkeypatch.setattr(Runtime, "load", told)
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        first = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
+        await asyncio.to_thread(begun.acquire)
+        second = await client.post("/predict", json={"inputs": ["good"]})
+        assert (await first).status_code == second.status_code == 200 and threads == [1]
+
+    two.run(test, threads=2)
+
+
 def test_moves_under_load_lose_no_request(two: Two) -> None:
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
         served: list[str] = []

@@ -109,6 +109,43 @@ def test_rows_that_come_during_a_pass_share_the_next_up_to_its_size() -> None:
     run(test())
 
 
+def test_as_many_passes_run_at_once_as_are_wanted() -> None:
+    async def test() -> None:
+        gate = Gate(is_open=False)
+        batcher = Batcher(gate, passes=2)
+        await asyncio.sleep(0)
+        tasks = []
+        for number, row in enumerate((0, 1), start=1):
+            tasks.append(asyncio.create_task(batcher.submit([row])))
+            await begun(gate, number)
+        tasks += [asyncio.create_task(batcher.submit([row])) for row in (2, 3)]
+        await waiting(batcher, 2)
+        assert gate.batches == [[0], [1]]
+        closing = asyncio.create_task(batcher.close())
+        gate.open()
+        for row, answer in enumerate(await asyncio.gather(*tasks)):
+            np.testing.assert_array_equal(answer, expected([row]))
+        await closing
+        assert sorted(row for batch in gate.batches for row in batch) == [0, 1, 2, 3] and len(gate.threads) == 2
+
+    run(test())
+
+
+def test_free_passes_share_what_comes_together_without_a_wait() -> None:
+    async def test() -> None:
+        gate = Gate(is_open=False)
+        batcher = Batcher(gate, passes=2, wait_s=LONG_S)
+        await asyncio.sleep(0)
+        rows = asyncio.create_task(batcher.submit([0, 1, 2, 3, 4]))
+        await begun(gate, 2)
+        gate.open()
+        np.testing.assert_array_equal(await rows, expected(range(5)))
+        assert sorted(gate.batches) == [[0, 1, 2], [3, 4]]
+        await batcher.close()
+
+    run(test())
+
+
 def test_a_batch_that_is_not_full_waits_for_those_just_answered() -> None:
     async def test() -> None:
         gate = Gate(is_open=False)
@@ -214,7 +251,10 @@ def test_no_row_is_passed_by_for_ever() -> None:
     run(test())
 
 
-def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("passes", "row_s"), [(1, 2.0), (2, 4.0)])
+def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(
+    passes: int, row_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = 0.0
     monkeypatch.setattr(batching, "time", SimpleNamespace(monotonic=lambda: now))  # not the loop's own
 
@@ -222,21 +262,19 @@ def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(mo
         def __call__(self, rows: list[int]) -> np.ndarray:
             nonlocal now
             answer = super().__call__(rows)
-            now += 2.0 * len(rows)  # two seconds a row
+            now += row_s * len(rows)  # two seconds a row of all passes together
             return answer
 
     async def test() -> None:
         nonlocal now
         gate = Slow()
-        batcher = Batcher(gate, batch_rows=1, longest_s=5.0)
+        batcher = Batcher(gate, passes=passes, batch_rows=1, longest_s=5.0)
         await asyncio.sleep(0)
         await batcher.submit([1])
         gate.close()
-        tasks = [asyncio.create_task(batcher.submit([2]))]
-        await begun(gate, 2)
-        tasks.append(asyncio.create_task(batcher.submit([3])))
-        await waiting(batcher, 1)
-        batcher.admit(1)  # behind one that runs and one that waits: 4 seconds
+        tasks = [asyncio.create_task(batcher.submit([row])) for row in (2, 3)]
+        await begun(gate, 1 + passes)
+        batcher.admit(1)  # behind two that run or wait: 4 seconds
         with pytest.raises(Overloaded, match=r"wait for 6.0 seconds.*\.$") as refused:
             batcher.admit(1, coming=1)
         assert refused.value.retry_s == 6

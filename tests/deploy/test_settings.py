@@ -19,11 +19,17 @@ def test_settings_come_from_the_environment() -> None:
     assert Settings.from_environment({"GRAFT_LOG_FOLDER": ""}).log_folder == ""
 
 
+@pytest.mark.parametrize(("threads", "of_one", "passes"), [(4, 1, 4), (5, 2, 2), (4, 4, 1), (2, 4, 1)])
+def test_passes_share_the_threads(threads: int, of_one: int, passes: int) -> None:
+    assert Settings(threads=threads, pass_threads=of_one).passes == passes
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("GRAFT_THREADS", "0"),
         ("GRAFT_THREADS", "two"),
+        ("GRAFT_PASS_THREADS", "0"),
         ("GRAFT_QUEUE_ROWS", "63"),
         ("GRAFT_BATCH_ROWS", "0"),
         ("GRAFT_WAIT_MS", "nan"),

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tasks.errors import CrashError, InputError
-from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches
+from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches, session_options
 from tests.bundles import REFERENCE, flip_byte, tiny_bundle, tiny_image_bundle, write_manifest
 
 
@@ -35,6 +35,12 @@ def test_answers_are_those_worked_out_by_hand(runtime: Runtime) -> None:
     assert [answer.prediction for answer in predictions.answers] == ["good", "bad", "good", "good"]
     shares = [1 / (1 + math.exp(-margin)) for margin in (4, 4, 2, 0)]
     assert [answer.probability for answer in predictions.answers] == pytest.approx(shares)
+
+
+def test_threads_of_a_pass_do_not_spin_while_they_wait() -> None:
+    options = session_options(threads=2)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert options.intra_op_num_threads == 2
 
 
 def test_probabilities_are_calibrated_and_logits_stay(tmp_path: Path) -> None:
