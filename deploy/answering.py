@@ -102,12 +102,13 @@ class Answering:
             if self._goes(place // 10_000, self._settings.shadow_percent):
                 self._copy(request_id, examples, *answered)
         runtime, numbers = answered
-        logits, projection = np.split(numbers, [len(runtime.manifest.labels)], axis=1)
+        count = len(runtime.manifest.labels)
+        logits, projection = numbers[:, :count], numbers[:, count:]
         answers = runtime.answers(logits)
         self.metrics.answered(runtime.version, [one.prediction for one in answers], time.perf_counter() - began)
         if self._log:
             self._log.add(request_id, runtime.version, answers, projection, self._kept(examples))
-        predictions = [asdict(answer) for answer in answers]
+        predictions = [{**vars(answer)} for answer in answers]
         if top_k:
             for prediction, top in zip(predictions, runtime.ranked(logits, top_k), strict=True):
                 prediction["top"] = [asdict(answer) for answer in top]

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -66,6 +67,7 @@ def create_app(
     app = FastAPI(
         title="Graft", docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=NO_TELEMETRY,
     )  # fmt: skip
+    app.router.route_class = _Described
     app.state.answering = answering
     app.add_middleware(RequestLog, metrics=answering.metrics, routes=ROUTES)
     keys = Keys.from_environment() if keys is None else keys
@@ -73,6 +75,14 @@ def create_app(
     _add_errors(app)
     tell(app, answering.runtime, keys.wanted)
     return app
+
+
+class _Described(APIRoute):
+    """A route whose endpoint takes the request and gives the response: FastAPI describes it, and checks nothing."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
 
 
 def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Keys) -> None:
@@ -94,15 +104,15 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
         line["version"] = answers["version"]
         return JSONResponse(answers, headers={"connection": "close"} if answering.draining else None)
 
-    @app.get("/livez")
-    async def livez() -> Alive:
+    @app.get("/livez", response_model=Alive)
+    async def livez(_: Request) -> Response:
         """The process answers."""
-        return Alive(alive=True)
+        return JSONResponse({"alive": True})
 
-    @app.get("/readyz", responses=responses(503))
-    async def readyz() -> Ready:
+    @app.get("/readyz", response_model=Ready, responses=responses(503))
+    async def readyz(_: Request) -> Response:
         """The release is loaded and requests are taken."""
-        return Ready(version=answering.ready().version)
+        return JSONResponse({"version": answering.ready().version})
 
     @app.get("/metrics", response_class=PlainTextResponse, responses=responses(401))
     async def metrics(request: Request) -> Response:
@@ -163,8 +173,9 @@ def serve(releases: Releases, alias: str = CHAMPION, settings: Settings | None =
     releases.path_of(alias)  # a wrong name is told before a port is opened
     app = create_app(releases, alias, settings)
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=settings.stop_seconds
-    )
+        app, log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )  # fmt: skip
     listening = _listen(settings.listen_host, settings.listen_port)
     _log_lines()
     host, port = listening.getsockname()[:2]

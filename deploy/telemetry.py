@@ -7,9 +7,9 @@ import logging
 import re
 import time
 import traceback
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from secrets import token_hex
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -172,7 +172,7 @@ class JsonLines(logging.Formatter):
 
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if REQUEST_ID.fullmatch(given) else token_hex(16)
 
 
 def _without_values(error: BaseException) -> dict[str, Any]:
