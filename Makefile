@@ -30,6 +30,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.damaged_bundle
 	$(BIN)/python -m benchmarks.openapi
 	$(BIN)/python -m benchmarks.serving $(SETS)/text-classification/banking77/test.csv .graft/bench/serving
+	$(BIN)/python -m benchmarks.cold_start .graft/bench/serving/releases
 	$(BIN)/python -m benchmarks.overload .graft/bench/serving/releases $(SETS)/text-classification/banking77/test.csv
 	$(BIN)/python -m benchmarks.quantised $(SETS) .graft/bench/forms
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench

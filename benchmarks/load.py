@@ -118,13 +118,13 @@ async def answer_to(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, 
 
 
 def saturate(port: int, bodies: Sequence[bytes], clients: int, seconds: float) -> Load:
-    """That many clients, each asking again as soon as it is answered; one process, wrk."""
+    """That many clients, each asking again as soon as it is answered, for whole seconds; one process, wrk."""
     with tempfile.TemporaryDirectory() as folder:
         script, lines = Path(folder) / "ask.lua", Path(folder) / "bodies"
         script.write_text(LUA)
         lines.write_bytes(b"\n".join(bodies) + b"\n")
         said = subprocess.run(
-            ["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", script,
+            ["wrk", "-t1", f"-c{clients}", f"-d{seconds:.0f}s", "--timeout", "30s", "--latency", "-s", script,
              f"http://127.0.0.1:{port}", "--", lines],
             capture_output=True, text=True, check=True,
         ).stdout  # fmt: skip
@@ -178,6 +178,19 @@ async def paced(port: int, bodies: Sequence[bytes], rate: float, seconds: float,
 def memory_mb(pid: int) -> float:
     """Resident memory of a process now."""
     return int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """CPU seconds so far of a process, and of those that it and its children have started and that are there."""
+    parents: dict[int, tuple[int, int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended since
+            values = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)] = int(values[1]), int(values[11]) + int(values[12])
+    family = {pid}
+    while more := {one for one, (parent, _) in parents.items() if parent in family} - family:
+        family |= more
+    return sum(ticks for one, (_, ticks) in parents.items() if one in family) / os.sysconf("SC_CLK_TCK")
 
 
 def texts_of(path: Path) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main(place: str, path: str, seconds: float = 600.0, deadline_ms: float = 100
             statuses += found.statuses
             p99.append(found.p99_ms)
             memory.append(load.memory_mb(server.pid))
+    print(f"CPU of the client: {time.process_time() / statuses.total() * 1e3:.2f} ms a request")
     print(f"capacity {capacity:.0f}/s, asked {rate:.0f}/s for {seconds:.0f} s: {dict(sorted(statuses.items()))}")
     print("p99 of the answered in each tenth, ms:", *[f"{one:.0f}" for one in p99])
     print("memory after each tenth, MB:", *[f"{one:.1f}" for one in memory])
