@@ -64,14 +64,17 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     adaptation, scratch = params.adaptation, params.receipt.scratch
     full = learned / len(clean.labels) >= params.selection.strategy.full_from_rows_per_label
     full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
+    pairs = adaptation.objective.contrastive if adaptation.objective.kind == "contrastive" else None
     share = STEP / FORWARD
-    search = adaptation.search if full else adaptation.search.model_copy(update={"trials": 0})
-    refit = 0 if full else learned * scratch.epochs
+    search = adaptation.search if full and not pairs else adaptation.search.model_copy(update={"trials": 0})
+    steps = share * (pairs.steps * pairs.batch_rows if pairs else train * search.epochs(adaptation.training))
+    solved = learned if pairs or not full else 0
+    refit = learned * scratch.epochs if pairs or not full else 0
     passes = {
         "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),
         "preparation": 0,
         "preparation_baselines": learned + test,
-        "adaptation": test + (share * train * search.epochs(adaptation.training) if full else learned),
+        "adaptation": test + solved + (steps if pairs or full else 0),
         "adaptation_control": test + share * (train * search.of_control.epochs(scratch) + refit),
         "adaptation_receipt": 0,
         "deployment": (4 + len({*params.deployment.forms})) * test,

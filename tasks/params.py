@@ -34,6 +34,7 @@ from tasks.strict import Strict
 from tasks.training.settings import Search
 
 __all__ = [
+    "Adaptation",
     "Candidate",
     "Data",
     "Deployment",
@@ -108,6 +109,15 @@ class Params(Strict):
             raise ValueError(
                 f"adaptation.search.space.lora_rank is of the scope lora, but adaptation.scope.kind is {kind}: set one "
                 "to lora, or the other to null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _pairs_need_a_body_that_learns(self) -> Params:
+        if self.adaptation.scope.kind == "frozen" and self.adaptation.objective.kind == "contrastive":
+            raise ValueError(
+                "adaptation.objective.kind contrastive moves the body by pairs of rows, but under the scope frozen "
+                "nothing of it learns: set adaptation.scope.kind to full, or objective.kind to supervised"
             )
         return self
 

@@ -16,6 +16,7 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 ReferenceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Pool = Literal["mean", "first", "last"]
 ScopeKind = Literal["frozen", "bias", "top", "gradual", "lora", "full"]
+ObjectiveKind = Literal["supervised", "contrastive"]
 
 
 def _row_of(registry: Mapping[str, str]) -> Callable[[str], str]:
@@ -216,8 +217,24 @@ class Scope(Strict):
     lora: LoraScope
 
 
+class ContrastiveObjective(Strict):
+    steps: int = Field(ge=1, description="Gradient steps; validation rows do not end them.")
+    learning_rate: Rate = Field(description="Peak rate; adaptation.training says how it rises.")
+    batch_rows: int = Field(ge=4, description="Rows a step, all pairs of which count.")
+    temperature: float = Field(gt=0, description="Of the loss; the lower, the more the nearest rows count.")
+
+
+class Objective(Strict):
+    kind: Literal["auto", ObjectiveKind] = Field(
+        description="From what is learned; auto: as selection chose with the scope, supervised where "
+        "adaptation.scope.kind names one."
+    )
+    contrastive: ContrastiveObjective
+
+
 class Adaptation(Strict):
     scope: Scope
+    objective: Objective
     training: Training = Field(description="Of every scope that learns by gradient steps.")
     search: Search
     balance: Literal["none", "weights", "resample"] = Field(

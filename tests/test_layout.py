@@ -48,6 +48,9 @@ ROWS = {
         ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/training/test_scope.py"
     ),
     "tasks.training.decay.DECAYS": dict.fromkeys(("linear", "cosine"), "tasks/training/test_decay.py"),
+    "tasks.training.objective.OBJECTIVES": dict.fromkeys(
+        ("supervised", "contrastive"), "tasks/training/test_objective.py"
+    ),
     "tasks.weights.SOURCES": dict.fromkeys(("package", "path", "hub"), "tasks/test_weights.py"),
     "tasks.deployment.forms.FORMS": dict.fromkeys(
         ("optimised", "int8", "int8_per_tensor", "int8_static", "int8_static_per_tensor", "float16"),

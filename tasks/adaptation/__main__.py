@@ -24,7 +24,7 @@ from tasks.stage import Stage, run
 from tasks.training import seeds, solve
 from tasks.training.balance import validation_loss
 from tasks.training.loop import Job, train
-from tasks.training.search import Trained
+from tasks.training.search import Trained, search_and_train
 from tasks.training.tuning import set_up, trained
 from tasks.training.workbench import Workbench
 from tasks.weights import snapshot_files
@@ -35,13 +35,16 @@ OUT = "data/adaptation"
 def main(stage: Stage) -> None:
     """Adapt by the scope, or, where no row has a label, by the labels' words."""
     bench = open_workbench(stage)
-    stage.say(f"Adapting with scope {bench.kind}, depth {bench.depth}, pool {bench.pool}.")
+    stage.say(
+        f"Adapting with scope {bench.kind}, objective {bench.learned_from}, depth {bench.depth}, pool {bench.pool}."
+    )
     network, validation, record, history = _adapted(bench)
     rows = bench.data.of("validation")
     scores = None if validation is None else _scores(rows, validation)
     write_json(stage.out(f"{OUT}/metrics.json"), scores or dict.fromkeys(metrics.METRICS))
     record["temperature"] = 1.0 if validation is None else calibration.temperature(validation, rows.classes)
-    write_json(stage.out(f"{OUT}/adaptation.json"), record | _not_searched(bench) | {"scope": bench.kind})
+    kind = {"scope": bench.kind, "objective": bench.learned_from}
+    write_json(stage.out(f"{OUT}/adaptation.json"), record | _not_searched(bench) | kind)
     write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
     _save(stage, bench, network)
     test = bench.data.of("test")
@@ -63,7 +66,9 @@ def _adapted(bench: Workbench) -> Outcome:
     make = bench.maker(bench.backbones.load)
     if bench.kind == zero_shot.SCOPE:
         return _name(bench, make())
-    adapt = _solve if bench.solved else _train
+    if bench.kind == "frozen":
+        return _solve(bench, make())
+    adapt = _train_and_solve if bench.solved else _train
     return adapt(bench, make())
 
 
@@ -86,6 +91,17 @@ def _solve(bench: Workbench, network: Network) -> Outcome:
     ]
     record = {"inverse_regularisation": solved.head.inverse_regularisation, "learns": "head"}
     return network, solved.validation, record, history
+
+
+def _train_and_solve(bench: Workbench, network: Network) -> Outcome:
+    """The body learns from the training rows alone, so that the validation rows judge it and the temperature."""
+    job = bench.job(bench.training)
+    objective = bench.objective(bench.training, job.train, bench.learned_from)
+    scope, say = bench.scope(bench.kind), bench.stage.say
+    found = search_and_train(lambda: network, scope, objective, job, bench.resume_folder(), say)
+    network, validation, record, history = _solve(bench, found.network)
+    record |= {"precision": bench.precision, "learns": "head and backbone"}
+    return network, validation, found.record() | record, history
 
 
 def _train(bench: Workbench, network: Network) -> Outcome:
@@ -145,9 +161,15 @@ def _by_seeds(
 def _not_searched(bench: Workbench) -> dict[str, str]:
     """Why a search that is asked for did not take place."""
     search = bench.stage.params.adaptation.search
-    if bench.kind not in WITHOUT_STEPS or (search.trials, search.seeds) == (0, 1):
+    if (search.trials, search.seeds) == (0, 1):
         return {}
-    sentence = f"No search: the scope {bench.kind} learns {WITHOUT_STEPS[bench.kind][0]}, not by gradient steps."
+    if bench.kind in WITHOUT_STEPS:
+        why = f"the scope {bench.kind} learns {WITHOUT_STEPS[bench.kind][0]}, not by gradient steps"
+    elif bench.solved:
+        why = f"the objective {bench.learned_from} has one rate, and no epoch of it is judged"
+    else:
+        return {}
+    sentence = f"No search: {why}."
     bench.stage.say(sentence)
     return {"not_searched": sentence}
 

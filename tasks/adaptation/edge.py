@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tasks import modalities, prepared, zero_shot
 from tasks.artifacts import read_json
 from tasks.errors import InputError
+from tasks.params import Adaptation
 from tasks.prepared import FOLDER, MODEL
 from tasks.stage import Stage
 from tasks.training.workbench import Workbench
@@ -34,7 +37,22 @@ def open_workbench(stage: Stage) -> Workbench:
             f"Selection chose the scope {kind}, which learns {why}, so that adaptation.augmentation has no effect: "
             f"set {way_out}all of augmentation to 0."
         )
+    learned_from = _objective(stage.params.adaptation, choice)
+    if kind in WITHOUT_STEPS and learned_from == "contrastive":
+        raise InputError(
+            f"Selection chose the scope {kind}, which learns {WITHOUT_STEPS[kind][0]}, so that adaptation.objective."
+            f"kind contrastive has no effect: set adaptation.scope.kind to full, or objective.kind to supervised."
+        )
     modality = stage.params.project.modality
     folder = stage.root / FOLDER / MODEL
     encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
-    return Workbench(kind, chosen["depth"], chosen["pool"], prepared.load(stage.root), encoder, folder, stage)
+    data = prepared.load(stage.root)
+    return Workbench(kind, chosen["depth"], chosen["pool"], data, encoder, folder, stage, learned_from)
+
+
+def _objective(settings: Adaptation, choice: dict[str, Any]) -> str:
+    """As the params name it, else as selection chose it with the scope; an older choice has none."""
+    if settings.objective.kind != "auto":
+        return settings.objective.kind
+    chosen: str = choice.get("objective", "supervised") if settings.scope.kind == "auto" else "supervised"
+    return chosen

@@ -122,8 +122,9 @@ def _trained(
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
             loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place)
-            validation_loss, accuracy = _evaluate(network, job, place) if math.isfinite(loss) else (math.inf, 0.0)
-            if not math.isfinite(validation_loss):
+            judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
+            steering = judged[0] if judged else loss
+            if not math.isfinite(steering):
                 lost = f"Rate {rate:g}: the loss is no longer finite in epoch {epoch + 1}"
                 if len(progress.rolled_back) == job.halvings:
                     progress.stopped = True
@@ -132,16 +133,14 @@ def _trained(
                 where = recovery.roll_back(network, learning.optimizer, best, progress)
                 say(f"{lost}: back to {where}, at rate {recovery.lowered(job.rate, progress):g}.")
                 continue
-            progress.history.append(Epoch((epoch + 1) * per_epoch, loss, validation_loss, accuracy))
-            if validation_loss < progress.best:
-                progress.best, progress.best_epoch = validation_loss, epoch
+            progress.history.append(Epoch((epoch + 1) * per_epoch, loss, *(judged or (None, None))))
+            if steering < progress.best or not judged:
+                progress.best, progress.best_epoch = steering, epoch
                 best = resuming.copied(network)
             late = epoch - progress.best_epoch >= job.settings.patience
             progress.stopped = (late and epoch + 1 >= job.least_epochs) or job.stops(progress.history)
-            say(
-                f"Rate {rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}, "
-                f"validation loss {validation_loss:.3f}, accuracy {accuracy:.1%}."
-            )
+            told = f", validation loss {judged[0]:.3f}, accuracy {judged[1]:.1%}" if judged else ""
+            say(f"Rate {rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}{told}.")
             last = progress.stopped or epoch + 1 == job.epochs
             if last or time.monotonic() - stored >= STORE_SECONDS:
                 resuming.store(resume, network, learning.optimizer, best, progress)

@@ -17,12 +17,12 @@ from tasks.network import Network
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch did; losses in nats per row."""
+    """What one epoch did; losses in nats per row. An objective that leaves the head alone has none on validation."""
 
     step: int
     training_loss: float
-    validation_loss: float
-    validation_accuracy: float
+    validation_loss: float | None
+    validation_accuracy: float | None
 
 
 @dataclass

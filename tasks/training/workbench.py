@@ -20,11 +20,12 @@ from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import FOLDER, Prepared
 from tasks.stage import RESUME, Stage
+from tasks.training import objective as objectives
 from tasks.training import scope as scopes
 from tasks.training import solve
 from tasks.training.augmentation import Augmentation
 from tasks.training.loop import Job
-from tasks.training.objective.supervised import Supervised
+from tasks.training.objective import Objective
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Workbench:
         data: all prepared rows.
         encoder: makes batches.
         folder: snapshot of the pre-trained model.
+        learned_from: the objective, likewise.
     """
 
     kind: str
@@ -47,6 +49,7 @@ class Workbench:
     encoder: Encoder
     folder: Path
     stage: Stage
+    learned_from: str = "supervised"
 
     @property
     def learn(self) -> ModuleType:
@@ -60,8 +63,14 @@ class Workbench:
 
     @property
     def solved(self) -> bool:
-        """Whether the head is solved, since nothing else learns, and refitted with the validation rows."""
-        return self.kind == "frozen"
+        """Whether the head is solved in the end, since it does not learn, and refitted with the validation rows."""
+        return self.kind == "frozen" or not self.objective(self.training, self.data, self.learned_from).learns_head
+
+    @property
+    def training(self) -> Training:
+        """How the adapted model is trained, as its objective wants it."""
+        adaptation = self.stage.params.adaptation
+        return objectives.training(self.learned_from, adaptation.objective, adaptation.training)
 
     def scope(self, kind: str) -> scopes.Scope:
         """What learns, for the blocks that are kept."""
@@ -122,10 +131,12 @@ class Workbench:
         """(K,) weights of the labels by their rows here; None where all weigh alike."""
         return self.learn.label_weights(data.classes, len(data.labels)) if self.balanced else None
 
-    def objective(self, settings: Training, data: Prepared) -> Supervised:
+    def objective(self, settings: Training, data: Prepared, kind: str = "supervised") -> Objective:
         """What these rows are learned by."""
-        resample = self.stage.params.adaptation.balance == "resample"
-        return Supervised(settings.batch_rows, self.learn, None if resample else self.weights(data), resample)
+        adaptation = self.stage.params.adaptation
+        resample = adaptation.balance == "resample"
+        weights = None if resample else self.weights(data)
+        return objectives.get(kind, adaptation.objective, settings, self.learn, weights, resample)
 
     def augmentation(self) -> Augmentation | None:
         """What changes training rows, None where all shares are 0."""
@@ -152,7 +163,7 @@ class Workbench:
             "params": self.stage.params.model_dump(mode="json"),
             "rows": sha256_file(root / FOLDER / prepared.ROWS),
             "model": sha256_folder(self.folder),
-            "choice": [self.kind, self.depth, self.pool],
+            "choice": [self.kind, self.depth, self.pool, self.learned_from],
             "computed": [self.device.type, self.precision],
             "code": (root / "code.yaml").read_text(encoding="utf-8"),
         }

@@ -32,6 +32,15 @@ def test_passes_by_hand() -> None:
     assert full["adaptation_control"] == 30 + 3 * 100 * (2 + 5)
 
 
+def test_passes_of_pairs_by_hand() -> None:
+    pairs = {"steps": 10, "batch_rows": 8}
+    changes = {f"adaptation__objective__contrastive__{leaf}": value for leaf, value in pairs.items()}
+    changes |= {"adaptation__scope__kind": "lora", "adaptation__objective__kind": "contrastive"}
+    found = estimate.row_passes(params(**changes), ROWS)
+    assert found["adaptation"] == 30 + 3 * 10 * 8 + 120, "a step counts as three passes, then the head is solved"
+    assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5), "the control is refitted too"
+
+
 @pytest.mark.parametrize(("threshold", "full"), [(60, True), (61, False)])
 def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) -> None:
     found = estimate.row_passes(params(selection__strategy__full_from_rows_per_label=threshold), ROWS)

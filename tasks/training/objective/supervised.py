@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from tasks.prepared import Prepared
+from tasks.sections import Objective as Settings
+from tasks.sections import Training
 from tasks.training.balance import resampled
 
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
@@ -35,6 +37,10 @@ class Supervised:
 
     @property
     def divisible(self) -> bool:
+        return True
+
+    @property
+    def learns_head(self) -> bool:
         return True
 
     def steps(self, data: Prepared) -> int:
@@ -64,3 +70,15 @@ class Supervised:
         weights = None if self.weights is None else logits.new_tensor(self.weights, dtype=torch.float32)
         total = self.learn.loss(logits, classes, weights)
         return total, {"cross_entropy": float(total.detach())}
+
+
+def objective(
+    settings: Settings, training: Training, learn: ModuleType, weights: np.ndarray | None, resample: bool
+) -> Supervised:
+    """Every row once an epoch, or as many of each label."""
+    return Supervised(training.batch_rows, learn, weights, resample)
+
+
+def training(settings: Settings, training: Training) -> Training:
+    """As it is."""
+    return training

@@ -26,7 +26,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def controlled(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], np.ndarray, list[Any]]:
+def controlled(
+    root: Path, kind: str, monkeypatch: pytest.MonkeyPatch, objective: str = "auto"
+) -> tuple[dict[str, Any], np.ndarray, list[Any]]:
     """Record, logits of the test rows, and the ids that a second training learned from."""
     again: list[Any] = []
 
@@ -36,7 +38,7 @@ def controlled(root: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[
 
     monkeypatch.setattr(control, "train", spy)
     tree = yaml.safe_load((root / "params.yaml").read_text())
-    tree["adaptation"]["scope"]["kind"] = kind
+    tree["adaptation"]["scope"]["kind"], tree["adaptation"]["objective"]["kind"] = kind, objective
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     run_stage(root, "adaptation_control")
     ids = prepared.load(root).of("test").ids
@@ -52,5 +54,7 @@ def test_control_learns_from_validation_rows_where_the_adapted_head_does(
     frozen, refitted, again = controlled(project, "frozen", monkeypatch)
     assert frozen["refitted_with_validation_rows"] is True
     assert again == [prepared.load(project).of("train", "validation").ids]
+    by_pairs, same, _ = controlled(project, "full", monkeypatch, "contrastive")
+    assert by_pairs == frozen and np.array_equal(same, refitted), "its head is solved in the end"
     assert not np.array_equal(plain, refitted), "the predictions are those of the second training"
     assert not (project / ".graft/resume/adaptation_control").exists()

@@ -1,4 +1,4 @@
-"""The stage of the adaptation under every scope, with the receipt that is made of it."""
+"""The stage of the adaptation under every scope and objective, with the receipt that is made of it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,24 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
+from tasks import features, prepared
 from tasks.adaptation import __main__ as adaptation
+from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import read_json, sha256_folder, write_json
 from tasks.errors import InputError
+from tasks.modalities import part
 from tasks.network import load
+from tasks.params import load as load_params
+from tasks.stage import Stage
 from tasks.training import tuning
 from tasks.training.loop import Progress, train
 from tasks.training.scope import SCOPES
-from tests.projects import run_stage, write_project
+from tasks.training.solve import solve
+from tests.projects import KINDS, run_stage, write_project
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +39,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def copied(project: Path, folder: Path, scope: str, objective: str) -> Path:
+    """The project with another scope and objective."""
+    root = Path(shutil.copytree(project, folder / "project", symlinks=True))
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["adaptation"]["scope"]["kind"] = scope
+    tree["adaptation"]["objective"] |= {"kind": objective}
+    tree["adaptation"]["objective"]["contrastive"] |= {"steps": 8, "learning_rate": 0.003}
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    return root
+
+
 @pytest.mark.parametrize("kind", SCOPES)
 def test_a_scope_leaves_a_plain_model_and_a_receipt(project: Path, tmp_path: Path, kind: str) -> None:
-    root = Path(shutil.copytree(project, tmp_path / "project", symlinks=True))
-    with_kind(root, kind)
+    root = copied(project, tmp_path, kind, "auto")
     for name in ("adaptation", "adaptation_receipt"):
         run_stage(root, name)
     record = read_json(root / "data/adaptation/adaptation.json")
@@ -219,3 +236,54 @@ def test_a_winner_that_diverges_in_the_whole_training_gives_way_to_the_next(
     study = read_json(root / "data/adaptation/adaptation.json")["study"]
     losses = [min(one["losses"]) for one in study["trials"]]
     assert len(finals) == 2 and study["winner"] == losses.index(sorted(losses)[1]) + 1
+def opened(root: Path) -> tuple[str, str]:
+    """Scope and objective that the adaptation begins with."""
+    bench = open_workbench(Stage("adaptation", root, load_params(root / "params.yaml"), root / "staging"))
+    return bench.kind, bench.learned_from
+
+
+def choose(root: Path, scope: str, **more: str) -> None:
+    """As if selection had chosen so."""
+    path = root / "data/selection/choice.json"
+    write_json(path, read_json(path) | {"scope": scope} | more)
+
+
+@pytest.mark.parametrize("modality", KINDS)
+def test_pairs_move_the_body_and_the_head_is_solved_on_it(tmp_path: Path, modality: str) -> None:
+    root = write_project(tmp_path / "first", modality, adaptation__training__epochs=1)
+    for name in ("selection", "preparation"):
+        run_stage(root, name)
+    root = copied(root, tmp_path, "full", "contrastive")
+    run_stage(root, "adaptation")
+    record = read_json(root / "data/adaptation/adaptation.json")
+    assert (record["objective"], record["learns"], record["steps"]) == ("contrastive", "head and backbone", 8)
+    network, settings = load(root / "data/adaptation/model"), load_params(root / "params.yaml")
+    data = prepared.load(root).of("train", "validation")
+    encoder = part(modality, "encode").from_model(root / prepared.FOLDER / prepared.MODEL, settings.examples)
+    values = features.at_own_depth(network.backbone, encoder, data.encoded)
+    solved = solve(values, data, settings.adaptation.scope.frozen, settings.project.seed)
+    np.testing.assert_allclose(network.head.weight.detach().numpy(), solved.head.weight, atol=1e-3)
+    assert solved.head.inverse_regularisation == record["inverse_regularisation"]
+    first = part(modality, "backbone").load(root / prepared.FOLDER / prepared.MODEL, network.backbone.depth)
+    assert not np.allclose(values, features.at_own_depth(first, encoder, data.encoded)), "the body has moved"
+
+
+def test_the_objective_is_what_the_params_name_else_what_was_chosen_with_the_scope(
+    project: Path, tmp_path: Path
+) -> None:
+    root = copied(project, tmp_path, "auto", "auto")
+    choose(root, "full")
+    assert opened(root) == ("full", "supervised"), "as a choice of an older Graft, which names none"
+    choose(root, "full", objective="contrastive")
+    assert opened(root) == ("full", "contrastive")
+    named = copied(root, tmp_path / "scope", "lora", "auto")
+    assert opened(named) == ("lora", "supervised"), "it was chosen for another scope"
+    assert opened(copied(root, tmp_path / "both", "lora", "contrastive")) == ("lora", "contrastive")
+    assert opened(copied(root, tmp_path / "other", "auto", "supervised")) == ("full", "supervised")
+
+
+def test_pairs_are_refused_with_the_frozen_scope_that_selection_chose(project: Path, tmp_path: Path) -> None:
+    root = copied(project, tmp_path, "auto", "contrastive")
+    choose(root, "frozen")
+    with pytest.raises(InputError, match=r"Selection chose the scope frozen, .* contrastive has no effect: set adap"):
+        opened(root)
