@@ -217,6 +217,13 @@ class Scope(Strict):
     lora: LoraScope
 
 
+class SupervisedObjective(Strict):
+    label_smoothing: Share = Field(description="Share of each target that is spread over all labels; 0 is off.")
+    mixup: float = Field(
+        ge=0, description="Alpha of the Beta distribution by which features of two rows are mixed; 0 is off."
+    )
+
+
 class ContrastiveObjective(Strict):
     steps: int = Field(ge=1, description="Gradient steps; validation rows do not end them.")
     learning_rate: Rate = Field(description="Peak rate; adaptation.training says how it rises.")
@@ -229,6 +236,7 @@ class Objective(Strict):
         description="From what is learned; auto: as selection chose with the scope, supervised where "
         "adaptation.scope.kind names one."
     )
+    supervised: SupervisedObjective
     contrastive: ContrastiveObjective
 
 

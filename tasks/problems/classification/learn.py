@@ -139,13 +139,19 @@ def make_head(width: int, count: int) -> Any:
     return nn.Linear(width, count)
 
 
-def loss(logits: Any, classes: Any, weights: Any = None) -> Any:
+def loss(logits: Any, classes: Any, weights: Any = None, smoothing: float = 0.0) -> Any:
     """Mean cross-entropy of logits (N, K) and class numbers (N,), each row's times its label's of K weights.
 
     The mean is over rows, not over their weights, so that the batches' losses add up to that of all rows.
+
+    Args:
+        logits: (N, K).
+        classes: (N,) class numbers.
+        weights: (K,) of the labels; None weighs all alike.
+        smoothing: share of each target that is spread over all labels (Szegedy et al. 2016), in [0, 1].
     """
     from torch.nn.functional import cross_entropy
 
     if weights is None:
-        return cross_entropy(logits, classes)
-    return (cross_entropy(logits, classes, reduction="none") * weights[classes]).mean()
+        return cross_entropy(logits, classes, label_smoothing=smoothing)
+    return (cross_entropy(logits, classes, reduction="none", label_smoothing=smoothing) * weights[classes]).mean()

@@ -83,7 +83,8 @@ def test_batches_are_as_many_as_told_and_follow_the_seed(kind: str) -> None:
     batches = list(objective.batches(data, 5))
     assert len(batches) == objective.steps(data)
     assert all(len({*batch}) == len(batch) > 1 for batch in batches), "no row stands beside itself"
-    assert {row for batch in batches for row in batch} == set(range(60)), "every row is seen"
+    every = [row for seed in range(5) for batch in objective.batches(data, seed) for row in batch]
+    assert {*every} == set(range(60)), "every row is seen"
     assert batches == list(objective.batches(data, 5)) != list(objective.batches(data, 6))
 
 
@@ -151,6 +152,59 @@ def test_a_rate_at_which_the_pairs_diverge_is_refused(tmp_path: Path) -> None:
     objective, work = made("contrastive")
     with pytest.raises(InputError, match="No learning rate of"):
         search_and_train(lambda: network(limit=0.0), scope("full", 1), objective, work, tmp_path, lambda line: None)
+
+
+class Fixed(torch.nn.Module):
+    """The same logits for all inputs, whatever they are."""
+
+    def __init__(self, *logits: list[float]) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.logits, self.logits
+
+
+def supervised(**changes: float) -> Any:
+    """As the params make it."""
+    own = OWN.model_copy(update={"supervised": OWN.supervised.model_copy(update=changes)})
+    return objectives.get("supervised", own, SETTINGS, learn)
+
+
+def test_smoothed_targets_by_hand() -> None:
+    logits = [0.0, math.log(3)]  # probabilities 1/4 and 3/4
+    found, _ = supervised(label_smoothing=0.2).loss(Fixed(logits), {}, torch.tensor([1]), 0.0)
+    assert float(found) == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
+    weighted = learn.loss(torch.tensor([logits]), torch.tensor([1]), torch.tensor([1.0, 2.0]), 0.2)
+    assert float(weighted) == pytest.approx(2 * float(found)), "a label's weight counts for its rows"
+
+
+def test_mixed_rows_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.75))
+    monkeypatch.setattr(torch, "randperm", lambda count: torch.tensor([1, 0]))
+    found, _ = supervised(mixup=0.2).loss(Fixed([4.0, 0.0], [0.0, 4.0]), {}, torch.tensor([0, 1]), 0.0)
+    # Each row is three quarters itself: logits 3 and 1 for its own label and the other's.
+    own, other = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
+    assert float(found) == pytest.approx(0.75 * own + 0.25 * other)
+
+
+@pytest.mark.parametrize("changes", [{"mixup": 0.5}, {"label_smoothing": 0.1}, {"mixup": 0.5, "label_smoothing": 0.1}])
+def test_mixed_and_smoothed_trainings_differ_from_plain_ones_and_repeat(changes: dict[str, float]) -> None:
+    def weights(objective: Objective) -> Network:
+        made = network()
+        train(made, scope("full", 1), objective, replace(job(), epochs=1), None, lambda line: None)
+        return made
+
+    plain, first, again = (weights(one) for one in (supervised(), supervised(**changes), supervised(**changes)))
+    assert same(first, again) and not same(first, plain)
+
+
+def test_logits_mix_as_features_do() -> None:
+    made_, data = network().eval(), rows(8, 1)
+    _, features = made_(loop.networks.tensors(job().encoder, data.encoded))
+    mixed = 0.3 * features + 0.7 * features.flip(0)
+    logits = made_.head(features)
+    torch.testing.assert_close(made_.head(mixed), 0.3 * logits + 0.7 * logits.flip(0))
 
 
 def labelled(*counts: int) -> Prepared:
