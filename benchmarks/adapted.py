@@ -21,12 +21,14 @@ from tasks.stage import Stage
 HOUSE = Path(__file__).resolve().parents[1]
 
 
-def settings(scope: str, seed: int) -> Params:
-    """The repo's own `params.yaml`, with a scope, a seed and one thread."""
+def settings(strategy: str, seed: int) -> Params:
+    """The repo's own `params.yaml`, with a scope, or pairs that all blocks learn from, a seed and one thread."""
     tree = read_tree(HOUSE / "params.yaml")
     tree["project"]["seed"] = seed
     tree["resources"]["threads"] = 1
-    tree["adaptation"]["scope"]["kind"] = scope
+    pairs = strategy == "contrastive"
+    tree["adaptation"]["scope"]["kind"] = "full" if pairs else strategy
+    tree["adaptation"]["objective"]["kind"] = strategy if pairs else "auto"
     return Params.model_validate(tree)
 
 

@@ -1,9 +1,9 @@
 """The grid that the table of strategies is measured on: public text sets x labelled rows x draws x what learns.
 
-python -m benchmarks.strategies DATA WORK [SCOPE ...]: DATA holds the sets; WORK keeps a line a cell, so that a killed
-run goes on where it was; SCOPES are those of the pipeline if none is named. Each cell runs the pipeline's own stages on
-drawn rows and is judged on the first `MOST_TEST` of the set's own test rows. Without a cell left to run, it prints what
-benchmarks/judging.py makes of them.
+python -m benchmarks.strategies DATA WORK [SIZE ...] [STRATEGY ...]: DATA holds the sets; WORK keeps a line a cell, so
+that a killed run goes on where it was; sizes are all and strategies those of the pipeline if none is named. Each cell
+runs the pipeline's own stages on drawn rows and is judged on the first `MOST_TEST` of the set's own test rows. Without
+a cell left to run, it prints what benchmarks/judging.py makes of them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ POOL = "mean"
 MOST_TEST = 300
 # Two of the four kinds of goods: they are one group when a set is left out.
 SETS = ("trec", "sst2", "ag_news_7600", "amazon_books", "amazon_kitchen", "banking77")
+# What learns, and from what: every scope from labels, and all blocks from pairs.
+STRATEGIES = (*SCOPES, "contrastive")
 # Size -> labelled rows of each label, and draws; "all" is what text_sets leaves of a set.
 SIZES: dict[str, tuple[int, int]] = {"32": (32, 5), "128": (128, 2), "8": (8, 5), "all": (text_sets.MOST_TRAIN, 1)}
 
@@ -60,15 +62,15 @@ class Drawn:
     folder: Path
 
 
-def wanted(scopes: list[str]) -> Iterator[tuple[str, str, int, list[str]]]:
+def wanted(sizes: list[str], strategies: list[str]) -> Iterator[tuple[str, str, int, list[str]]]:
     """Set, size, draw and strategies: what is dear last, first draws first.
 
     banking77, with 77 labels, has but 8 and, with some 50 rows of a label, all.
     """
-    jobs = [job for job in product(SETS, SIZES, range(5)) if job[2] < SIZES[job[1]][1]]
+    jobs = [job for job in product(SETS, sizes, range(5)) if job[2] < SIZES[job[1]][1]]
     jobs = [job for job in jobs if job[0] != "banking77" or job[1] in ("8", "all")]
     for name, size, number in sorted(jobs, key=lambda job: (job[1] == "all", job[2], [*SIZES].index(job[1]))):
-        yield name, size, number, ["evidence", "classical", "probe", *scopes]
+        yield name, size, number, ["evidence", "classical", "probe", *strategies]
 
 
 def drawn(data: Path, name: str, size: str, number: int, params: Params) -> Drawn:
@@ -118,13 +120,13 @@ def answered(one: Drawn, how: str, seed: int) -> np.ndarray:
     return adapted.logits(one.rows, adapted.settings(how, seed), place["depth"], place["pool"], one.folder)
 
 
-def run(data: Path, path: Path, scopes: list[str]) -> None:
+def run(data: Path, path: Path, sizes: list[str], strategies: list[str]) -> None:
     """Run every cell that is not there yet."""
     params = adapted.settings("auto", SEED)
     fix_randomness(params)
     done = {(one["set"], one["size"], one["draw"], one["strategy"]) for one in cells.read(path)}
-    for name, size, number, strategies in wanted(scopes):
-        missing = [one for one in strategies if (name, size, number, one) not in done]
+    for name, size, number, every in wanted(sizes, strategies):
+        missing = [one for one in every if (name, size, number, one) not in done]
         if not missing:
             continue
         started = time.perf_counter()
@@ -146,14 +148,15 @@ def run(data: Path, path: Path, scopes: list[str]) -> None:
             print(name, size, number, missed, cell.get("accuracy"), f"{cell['seconds']} s", flush=True)
 
 
-def main(data: Path, work: Path, scopes: list[str]) -> None:
+def main(data: Path, work: Path, named: list[str]) -> None:
     """Run what is missing, then print what it says."""
     if not data.is_dir():
         raise SystemExit(f"There is no folder {data} with text sets: name another one.")
     path = work / "strategies.jsonl"
-    run(data, path, scopes)
+    sizes, strategies = ([one for one in named if one in known] or [*known] for known in (SIZES, STRATEGIES))
+    run(data, path, sizes, strategies)
     print("\n".join(judging.report(cells.read(path))))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:] or list(SCOPES))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

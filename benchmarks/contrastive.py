@@ -1,0 +1,126 @@
+"""Few rows: the objective contrastive against SetFit, on the same rows, body, steps and rows a step, one thread each.
+
+python -m benchmarks.contrastive DATA WORK PYTHON [DRAWS]: DATA holds the sets; WORK keeps a line a cell, so that a
+killed run goes on where it was; PYTHON is the interpreter of an environment with `benchmarks/peers/setfit.txt`. Each of
+the two loads the body, learns from eight rows a label and answers the set's first test rows; imports are not counted.
+Graft keeps 15 % of these rows for validation and solves its head on all of them. Turn and turn about, draw by draw.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks import adapted, cells, text_sets
+from benchmarks.selection import SEED, VALIDATION_SHARE, draw
+from tasks.modalities.text import encode
+from tasks.params import Params
+from tasks.prepared import Prepared
+from tasks.stage import fix_randomness
+from tasks.weights import resolve
+
+HOUSE = Path(__file__).resolve().parents[1]
+PEER = HOUSE / "benchmarks/peers/setfit_learns.py"
+ROWS, MOST_TEST, DEPTH, POOL = 8, 500, 6, "mean"
+# Set -> steps of both, and draws at most. SetFit takes 16 pairs a step, Graft 32 rows.
+SETS = {"trec": (60, 5), "banking77": (150, 1)}
+PAIRS = 16
+
+
+def settings(steps: int, seed: int) -> Params:
+    """The house's own, with so many steps of as many rows as SetFit's pairs have."""
+    params = adapted.settings("contrastive", seed)
+    objective = params.adaptation.objective
+    pairs = objective.contrastive.model_copy(update={"steps": steps, "batch_rows": 2 * PAIRS})
+    changed = params.adaptation.model_copy(update={"objective": objective.model_copy(update={"contrastive": pairs})})
+    return params.model_copy(update={"adaptation": changed})
+
+
+def rows(data: Path, name: str, number: int, params: Params, folder: Path) -> Prepared:
+    """Training, validation and test rows of a draw."""
+    every = text_sets.load(data, name)
+    picked = draw(every.classes["train"], ROWS, (zlib.crc32(name.encode()), ROWS, number))
+    texts = [every.texts["train"][i] for i in picked] + every.texts["test"][:MOST_TEST]
+    classes = np.concatenate([every.classes["train"][picked], every.classes["test"][:MOST_TEST]])
+    splits = np.repeat(["train", "test"], [len(picked), len(texts) - len(picked)]).astype("<U10")
+    splits[np.random.default_rng(SEED + number).permutation(len(picked))[: round(VALIDATION_SHARE * len(picked))]] = (
+        "validation"
+    )
+    encoder = encode.from_model(folder, params.preparation.text)  # type: ignore[attr-defined]
+    labels = [f"{label:03}" for label in range(every.count)]
+    return Prepared(
+        [f"{i:x}" for i in range(len(texts))], splits.tolist(), texts, classes, encoder.encode(texts), labels
+    )
+
+
+def by_graft(of: Prepared, params: Params, folder: Path) -> dict[str, object]:
+    """Answers and seconds of the stage `adaptation`."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    answers = adapted.logits(of, params, DEPTH, POOL, folder).argmax(axis=1).tolist()
+    return {"answers": answers, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def by_setfit(of: Prepared, steps: int, seed: int, folder: Path, python: str) -> dict[str, object]:
+    """The same of SetFit, in its own environment."""
+    known, test = of.of("train", "validation"), of.of("test")
+    given = {"texts": known.inputs, "classes": known.classes.tolist(), "test": test.inputs, "model": str(folder)}
+    with TemporaryDirectory() as work:
+        into, out = Path(work) / "in.json", Path(work) / "out.json"
+        into.write_text(json.dumps(given | {"pairs": PAIRS, "steps": steps, "seed": seed}), encoding="utf-8")
+        subprocess.run([python, str(PEER), str(into), str(out)], check=True, capture_output=True)
+        return dict(json.loads(out.read_text(encoding="utf-8")))
+
+
+def run(data: Path, path: Path, python: str, draws: int) -> None:
+    """Measure every cell that is not there yet."""
+    folder = resolve(text_sets.CANDIDATE, HOUSE)
+    fix_randomness(settings(1, SEED))
+    for name, (steps, most) in SETS.items():
+        for number in range(min(draws, most)):
+            of = rows(data, name, number, settings(steps, SEED), folder)
+            for who in ("graft", "setfit"):
+                if cells.read(path, set=name, draw=number, who=who):
+                    continue
+                seed = SEED + number
+                graft = who == "graft"
+                found = (
+                    by_graft(of, settings(steps, seed), folder) if graft else by_setfit(of, steps, seed, folder, python)
+                )
+                right = float((np.array(found.pop("answers")) == of.of("test").classes).mean())
+                cells.add(path, {"set": name, "draw": number, "who": who, "steps": steps, "accuracy": right, **found})
+                print(name, number, who, f"{right:.1%}", found, flush=True)
+
+
+def report(path: Path) -> list[str]:
+    """Markdown: a line a set, of the draws that both have run."""
+    lines = ["| set | draws | steps | Graft, % | SetFit, % | Graft, s of CPU | SetFit | ratio |", "|---" * 8 + "|"]
+    for name, (steps, _) in SETS.items():
+        of = {who: {one["draw"]: one for one in cells.read(path, set=name, who=who)} for who in ("graft", "setfit")}
+        both = sorted(of["graft"].keys() & of["setfit"].keys())
+        if not both:
+            continue
+        score = {who: np.mean([100 * of[who][i]["accuracy"] for i in both]) for who in of}
+        cpu = {who: np.mean([of[who][i]["cpu"] for i in both]) for who in of}
+        lines.append(
+            f"| {name} | {len(both)} | {steps} | {score['graft']:.1f} | {score['setfit']:.1f} | {cpu['graft']:.1f} | "
+            f"{cpu['setfit']:.1f} | {cpu['setfit'] / cpu['graft']:.2f} |"
+        )
+    return lines
+
+
+def main(data: Path, work: Path, python: str, draws: int) -> None:
+    """Run what is missing, then print what it says."""
+    path = work / "contrastive.jsonl"
+    run(data, path, python, draws)
+    print("\n".join(report(path)))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 5)
