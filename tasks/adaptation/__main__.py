@@ -83,7 +83,8 @@ def _solve(bench: Workbench, network: Network) -> Outcome:
     data = bench.data.of("train", "validation")
     values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
     seed = bench.stage.params.project.seed
-    solved = solve.solve(values, data, bench.stage.params.adaptation.scope.frozen, seed, bench.balanced)
+    settings, moved = bench.stage.params.adaptation.scope.frozen, bench.kind != "frozen"
+    solved = solve.solve(values, data, settings, seed, bench.balanced, moved)
     solve.put(network, solved.head)
     history = [
         {"step": i, "validation_loss": loss, "setting": f"C={strength:g}"}

@@ -23,7 +23,7 @@ class Solved:
     Attributes:
         head: refitted on training and validation rows.
         validation: (V, K) logits of the validation rows by a head that saw the training rows alone.
-        losses: C -> cross-validated log loss in nats.
+        losses: C -> log loss in nats that it was chosen by.
     """
 
     head: learn.SolvedHead
@@ -31,7 +31,14 @@ class Solved:
     losses: dict[float, float]
 
 
-def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int, balanced: bool = False) -> Solved:
+def solve(
+    features: np.ndarray,
+    data: Prepared,
+    settings: FrozenScope,
+    seed: int,
+    balanced: bool = False,
+    moved: bool = False,
+) -> Solved:
     """Choose C by cross-validation on the training rows, then refit on training and validation rows.
 
     Args:
@@ -41,15 +48,21 @@ def solve(features: np.ndarray, data: Prepared, settings: FrozenScope, seed: int
         seed: of the folds.
         balanced: whether every label counts the same. The loss of resampled rows is, on average, that of weighted ones,
             and a solved head minimises the average: it is the same for both.
+        moved: whether the training rows have moved the body. Its features then tell their labels too well for a
+            cross-validation among them, and the validation rows choose C.
     """
     count = len(data.labels)
     train = np.array([split == "train" for split in data.splits])
     known = data.classes[train]
     weights = learn.label_weights(known, count) if balanced else None
+    judging = data.classes[~train] if moved else known
     losses = {}
     for strength in settings.inverse_regularisation:
-        logits = learn.out_of_fold_logits(features[train], known, count, strength, settings.folds, seed, balanced)
-        losses[strength] = validation_loss(metrics.judge(known, probabilities(logits)), weights)
+        if moved:
+            logits = learn.solve_head(features[train], known, count, strength, balanced).logits(features[~train])
+        else:
+            logits = learn.out_of_fold_logits(features[train], known, count, strength, settings.folds, seed, balanced)
+        losses[strength] = validation_loss(metrics.judge(judging, probabilities(logits)), weights)
     best = min(losses, key=lambda strength: (losses[strength], strength))
     judged = learn.solve_head(features[train], known, count, best, balanced)
     return Solved(

@@ -261,7 +261,7 @@ def test_pairs_move_the_body_and_the_head_is_solved_on_it(tmp_path: Path, modali
     data = prepared.load(root).of("train", "validation")
     encoder = part(modality, "encode").from_model(root / prepared.FOLDER / prepared.MODEL, settings.examples)
     values = features.at_own_depth(network.backbone, encoder, data.encoded)
-    solved = solve(values, data, settings.adaptation.scope.frozen, settings.project.seed)
+    solved = solve(values, data, settings.adaptation.scope.frozen, settings.project.seed, moved=True)
     np.testing.assert_allclose(network.head.weight.detach().numpy(), solved.head.weight, atol=1e-3)
     assert solved.head.inverse_regularisation == record["inverse_regularisation"]
     first = part(modality, "backbone").load(root / prepared.FOLDER / prepared.MODEL, network.backbone.depth)
