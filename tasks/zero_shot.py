@@ -7,8 +7,8 @@ from types import ModuleType
 
 import numpy as np
 
-# What answers where no row has a label, in the place of a scope of adaptation.
-SCOPE = "zero_shot"
+# What answers where no row has a label, in the place of a scope and an objective of adaptation.
+SCOPE, OBJECTIVE = "zero_shot", "words"
 # How sentence encoders are trained: this pool of all blocks, and a cosine of 1 that is worth so many nats.
 POOL = "mean"
 SCALE = 20.0

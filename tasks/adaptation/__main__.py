@@ -35,9 +35,7 @@ OUT = "data/adaptation"
 def main(stage: Stage) -> None:
     """Adapt by the scope, or, where no row has a label, by the labels' words."""
     bench = open_workbench(stage)
-    stage.say(
-        f"Adapting with scope {bench.kind}, objective {bench.learned_from}, depth {bench.depth}, pool {bench.pool}."
-    )
+    stage.say(f"Adapting with scope {bench.kind}, {bench.learned_from}, depth {bench.depth}, pool {bench.pool}.")
     network, validation, record, history = _adapted(bench)
     rows = bench.data.of("validation")
     scores = None if validation is None else _scores(rows, validation)

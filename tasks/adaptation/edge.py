@@ -39,9 +39,10 @@ def open_workbench(stage: Stage) -> Workbench:
         )
     learned_from = _objective(stage.params.adaptation, choice)
     if kind in WITHOUT_STEPS and learned_from == "contrastive":
+        why, way_out = WITHOUT_STEPS[kind]
         raise InputError(
-            f"Selection chose the scope {kind}, which learns {WITHOUT_STEPS[kind][0]}, so that adaptation.objective."
-            f"kind contrastive has no effect: set adaptation.scope.kind to full, or objective.kind to supervised."
+            f"Selection chose the scope {kind}, which learns {why}, so that adaptation.objective.kind contrastive has "
+            f"no effect: set {way_out}adaptation.objective.kind to auto."
         )
     modality = stage.params.project.modality
     folder = stage.root / FOLDER / MODEL

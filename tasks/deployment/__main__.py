@@ -148,6 +148,7 @@ def _card(stage: Stage, reason: str, calibrated: dict[str, Any] | None) -> str:
             "receipt": read_json(stage.root / "data/adaptation/receipt.json"),
             "data": read_json(stage.root / "data/preparation/card.json"),
             "scope": adaptation["scope"],
+            "objective": adaptation["objective"],
             "words": adaptation.get("words"),
             "depth": checkpoint["depth"],
             "pool": checkpoint["pool"],

@@ -71,14 +71,15 @@ def card(record: dict[str, Any]) -> str:
     """Model card (Mitchell et al. 2019) from records.
 
     Args:
-        record: project, choice, receipt, data, scope, depth, pool, reason; calibration, None if nothing was measured;
-            and words, label -> what answers for it, if nothing was learned.
+        record: project, choice, receipt, data, scope, objective, depth, pool, reason; calibration, None if nothing was
+            measured; and words, label -> what answers for it, if nothing was learned.
     """
     receipt, data = record["receipt"], record["data"]
     lines = [f"# {record['project']}", "", receipt["sentence"], "", "## Model", ""]
     lines += [f"- Base: {record['choice']['source']}, revision {record['choice']['revision']}"]
     lines += [f"- Licence of the base: {data['licence'] or 'none named'}"]
-    lines += [f"- Scope {record['scope']}, depth {record['depth']}, pool {record['pool']}", f"- {record['reason']}"]
+    lines += [f"- Scope {record['scope']}, objective {record['objective']}"]
+    lines += [f"- Depth {record['depth']}, pool {record['pool']}", f"- {record['reason']}"]
     lines += ["", "## Test scores (95 % interval)", "", *_scores(receipt["scores"]["adapted"])]
     if record["calibration"]:
         lines += ["", calibration.in_words(record["calibration"])]

@@ -96,7 +96,7 @@ def text(record: dict[str, Any]) -> str:
             lines.append(calibration.in_words(record["calibration"]))
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
-    lines += ["", f"Model: {selection['model_reason']}", _scope(scope, selection)]
+    lines += ["", f"Model: {selection['model_reason']}", _scope(record["adaptation"], selection)]
     if "strategy" in selection:  # an older Graft's choice has none
         lines.append(selection["strategy"]["sentence"])
     lines += [f"Depth and pool: {(selection['scopes'].get(scope) or selection['scopes']['full'])['reason']}"]
@@ -185,10 +185,13 @@ def _searched(adaptation: dict[str, Any], metric: str) -> list[str]:
     return lines
 
 
-def _scope(scope: str, selection: dict[str, Any]) -> str:
-    if scope == selection["scope"]:
-        return f"Scope chosen: {selection['scope_reason']}"
-    return f"Scope: {scope}, as adaptation.scope.kind says; selection would have chosen {selection['scope_reason']}"
+def _scope(adaptation: dict[str, Any], selection: dict[str, Any]) -> str:
+    """What learned, from what, and why; records of an older Graft name no objective, for there was one."""
+    scope, objective = adaptation["scope"], adaptation.get("objective", "supervised")
+    if (scope, objective) == (selection["scope"], selection.get("objective", "supervised")):
+        return f"Scope and objective chosen: {selection['scope_reason']}"
+    chosen = f"selection would have chosen {selection['scope_reason']}"
+    return f"Scope and objective: {scope}, {objective}, as the params say; {chosen}"
 
 
 def _quality(quality: dict[str, Any] | None) -> list[str]:

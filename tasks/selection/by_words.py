@@ -49,6 +49,7 @@ def choose(models: Sequence[Whole], words: Mapping[str, str]) -> dict[str, Any]:
         "revision": best.revision,
         "model_reason": _model_reason(best, others),
         "scope": zero_shot.SCOPE,
+        "objective": zero_shot.OBJECTIVE,
         "scope_reason": f"{zero_shot.SCOPE}: no row has a label, so that nothing can be learned or measured; an "
         "example gets the label whose words the model finds nearest.",
         "scopes": {

@@ -131,7 +131,7 @@ def choose(
         live: what `stays`; None for the first of the ranking.
 
     Returns:
-        model, scope, and for frozen and for all scopes that train blocks a depth and pool, each with a reason.
+        model, scope, objective, and for frozen and all scopes that train blocks a depth and pool, each with a reason.
     """
     best = model or live or ranked(scored)[0]
     same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
@@ -141,6 +141,7 @@ def choose(
         "revision": best.revision,
         "model_reason": _model_reason(best, scored, candidates, live),
         "scope": picked.scope,
+        "objective": picked.objective,
         "scope_reason": picked.reason,
         "strategy": {
             "rule": picked.rule,

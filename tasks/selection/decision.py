@@ -47,6 +47,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
         full_from=settings.full_from_rows_per_label,
         over_budget=over,
         survivor=left.scope if left else None,
+        objective=stage.params.adaptation.objective.kind,
     )
     candidates = len(stage.params.selection.candidates)
     live = choice.stays(scored, stage.params.selection.incumbent)

@@ -1,7 +1,8 @@
-"""What learns: a table of rules over what is known before anything is adapted. The first rule that holds wins.
+"""What learns, and from what: rules over what is known before anything is adapted. The first that holds wins.
 
 Thresholds and figures are measured by benchmarks/strategies.py, and judged on sets that they were not chosen on.
-`adaptation.scope.kind` overrules the table.
+`adaptation.scope.kind` overrules the table; `adaptation.objective.kind` is part of its evidence, since it decides what
+scope there is to choose.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Evidence:
         full_from: rows per label from which every block learns.
         over_budget: why training by gradient steps is out; None if it is not.
         survivor: the scope that won the short adaptations; None where none ran.
+        objective: as the params name it, or auto.
     """
 
     rows: int
@@ -36,6 +38,7 @@ class Evidence:
     full_from: int
     over_budget: str | None = None
     survivor: str | None = None
+    objective: str = "auto"
 
     @property
     def rows_per_label(self) -> float:
@@ -56,12 +59,14 @@ class Rule:
         holds: whether it decides.
         scope: a row of `SCOPES`.
         because: a sentence's end, with the evidence's names in braces.
+        objective: a row of `OBJECTIVES`.
     """
 
     name: str
     holds: Callable[[Evidence], bool]
     scope: str
     because: str
+    objective: str = "supervised"
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ class Picked:
     rule: str
     reason: str
     evidence: Evidence
+    objective: str = "supervised"
 
     @property
     def sentence(self) -> str:
@@ -89,6 +95,9 @@ def _survives(scope: str) -> Rule:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "pairs", lambda e: e.objective == "contrastive", "full", "adaptation.objective.kind names them", "contrastive"
+    ),
     Rule("budget", lambda e: e.over_budget is not None, "frozen", "{over_budget}"),
     *(_survives(scope) for scope in SCOPES),
     Rule(
@@ -112,7 +121,8 @@ def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
     """The first rule that holds; the last one always does."""
     rule = next(one for one in rules if one.holds(evidence))
     facts = asdict(evidence) | {"rows_per_label": evidence.rows_per_label}
-    return Picked(rule.scope, rule.name, f"{rule.scope}: {rule.because.format(**facts)}.", evidence)
+    what = rule.scope if rule.objective == "supervised" else f"{rule.scope}, {rule.objective}"
+    return Picked(rule.scope, rule.name, f"{what}: {rule.because.format(**facts)}.", evidence, rule.objective)
 
 
 def steps(rows: int, training: Training, search: Search) -> int:

@@ -83,11 +83,15 @@ def test_the_columns_stay_apart_where_a_log_loss_has_two_digits(project: Path) -
 
 
 def test_a_scope_that_the_params_set_is_not_told_as_chosen(project: Path) -> None:
-    assert "Scope chosen: frozen: few rows." in text(collect(project))
-    write_json(project / "data/adaptation/adaptation.json", {"scope": "full"})
-    said = text(collect(project))
-    told = "Scope: full, as adaptation.scope.kind says; selection would have chosen frozen: few rows."
-    assert told in said.splitlines() and "Scope chosen" not in said
+    assert "Scope and objective chosen: frozen: few rows." in text(collect(project))
+    for record, named in (
+        ({"scope": "full"}, "full, supervised"),
+        ({"scope": "frozen", "objective": "contrastive"}, "frozen, contrastive"),
+    ):
+        write_json(project / "data/adaptation/adaptation.json", record)
+        said = text(collect(project))
+        told = f"Scope and objective: {named}, as the params say; selection would have chosen frozen: few rows."
+        assert told in said.splitlines() and "chosen:" not in said
 
 
 def test_a_scope_that_selection_did_not_judge_has_depth_and_pool_of_full(project: Path) -> None:
@@ -100,7 +104,7 @@ def test_the_evidence_of_the_strategy_is_told_where_the_choice_has_it(project: P
     path = project / "data/selection/choice.json"
     write_json(path, read_json(path) | {"strategy": {"sentence": 'The rule "few rows" decided.'}})
     lines = text(collect(project)).splitlines()
-    assert lines[lines.index("Scope chosen: frozen: few rows.") + 1] == 'The rule "few rows" decided.'
+    assert lines[lines.index("Scope and objective chosen: frozen: few rows.") + 1] == 'The rule "few rows" decided.'
 
 
 @pytest.mark.parametrize(

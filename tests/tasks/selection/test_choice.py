@@ -76,6 +76,7 @@ def test_ranking_breaks_ties_by_operations_then_name_depth_and_pool() -> None:
 def test_the_choice_says_what_learns_why_and_on_what_evidence() -> None:
     chosen = choose([scored(0.5, 10)], FROZEN)
     assert (chosen["scope"], chosen["scope_reason"]) == ("frozen", FROZEN.reason)
+    assert chosen["objective"] == FROZEN.objective == "supervised"
     assert chosen["strategy"] == {
         "rule": "few rows",
         "evidence": FROZEN.evidence.record(),

@@ -17,24 +17,26 @@ def evidence(**changes: Any) -> Evidence:
     return Evidence(**(known | changes))
 
 
-# What each row of the table decides, as (rule, scope): evidence on which it is the first that holds.
-DECIDES: dict[tuple[str, str], dict[str, Any]] = {
-    ("budget", "frozen"): {"over_budget": "the 60 steps exceed 10"},
-    **{("short adaptations", scope): {"survivor": scope} for scope in SCOPES},
-    ("few rows", "frozen"): {"rows": 199},
-    ("enough rows", "full"): {"rows": 200},
+# What each row of the table decides, as (rule, scope, objective): evidence on which it is the first that holds.
+DECIDES: dict[tuple[str, str, str], dict[str, Any]] = {
+    ("pairs", "full", "contrastive"): {"objective": "contrastive", "over_budget": "the 60 steps exceed 10", "rows": 9},
+    ("budget", "frozen", "supervised"): {"over_budget": "the 60 steps exceed 10"},
+    **{("short adaptations", scope, "supervised"): {"survivor": scope} for scope in SCOPES},
+    ("few rows", "frozen", "supervised"): {"rows": 199},
+    ("enough rows", "full", "supervised"): {"rows": 200},
 }
 
 
 def test_every_row_of_the_table_has_evidence_here() -> None:
-    assert [(rule.name, rule.scope) for rule in RULES] == [*DECIDES]
+    assert [(rule.name, rule.scope, rule.objective) for rule in RULES] == [*DECIDES]
 
 
 @pytest.mark.parametrize("decided", DECIDES)
-def test_each_rule_decides_on_its_evidence(decided: tuple[str, str]) -> None:
+def test_each_rule_decides_on_its_evidence(decided: tuple[str, str, str]) -> None:
     picked = pick(evidence(**DECIDES[decided]))
-    assert (picked.rule, picked.scope) == decided
-    assert picked.reason.startswith(f"{picked.scope}: ") and picked.reason.endswith(".") and "{" not in picked.reason
+    assert (picked.rule, picked.scope, picked.objective) == decided
+    named = picked.scope if picked.objective == "supervised" else f"{picked.scope}, {picked.objective}"
+    assert picked.reason.startswith(f"{named}: ") and picked.reason.endswith(".") and "{" not in picked.reason
 
 
 def test_the_budget_decides_before_the_rows_do() -> None:
