@@ -41,7 +41,7 @@ class Supervised:
 
     @property
     def divisible(self) -> bool:
-        return True
+        return not self.mixup
 
     @property
     def learns_head(self) -> bool:

@@ -236,6 +236,8 @@ def test_a_winner_that_diverges_in_the_whole_training_gives_way_to_the_next(
     study = read_json(root / "data/adaptation/adaptation.json")["study"]
     losses = [min(one["losses"]) for one in study["trials"]]
     assert len(finals) == 2 and study["winner"] == losses.index(sorted(losses)[1]) + 1
+
+
 def opened(root: Path) -> tuple[str, str]:
     """Scope and objective that the adaptation begins with."""
     bench = open_workbench(Stage("adaptation", root, load_params(root / "params.yaml"), root / "staging"))
