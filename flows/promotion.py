@@ -83,11 +83,16 @@ def added(home: Path, made_in: Path | None = None) -> str:
         GateError: the gate did not pass it, or dvc.lock names another.
     """
     from deploy.releases import releases_of
+
+    return releases_of(home).add(passed_bundle(made_in or home))
+
+
+def passed_bundle(root: Path) -> Path:
+    """The bundle of a project's last run; errors as of `added`."""
     from tasks.params import load
     from tasks.receipt.gate import JUDGED, RECORD, passed
     from tasks.reproduce import is_locked
 
-    root = made_in or home
     bundle = (root / JUDGED["bundle"]).parent
     if not bundle.is_dir():
         raise InputError("There is no bundle in this project yet: run `graft run` first.")
@@ -97,7 +102,7 @@ def added(home: Path, made_in: Path | None = None) -> str:
         raise GateError(
             "This bundle is not the one that dvc.lock names: `dvc checkout` brings that back, or `graft run`."
         )
-    return releases_of(home).add(bundle)
+    return bundle
 
 
 def promote_and_watch(

@@ -38,12 +38,13 @@ def export(
     folder: Annotated[Path, typer.Argument(help="A new folder, in Hugging Face's form, for Optimum's ORTModel.")],
     as_json: Json = False,
 ) -> None:
-    """Write the bundle of the last run as a Hugging Face folder of a text classifier."""
+    """Write the bundle of the last run, if the gate passed it, as a Hugging Face folder of a text classifier."""
+    from flows.promotion import passed_bundle
     from tasks import huggingface
 
-    bundle, config = root / "data/deployment/bundle", root / "data/adaptation/model/config.json"
-    if not bundle.is_dir() or not config.is_file():
-        raise InputError("There is no bundle in this project yet: run `graft run` first.")
+    bundle, config = passed_bundle(root), root / "data/adaptation/model/config.json"
+    if not config.is_file():
+        raise InputError("There is no model beside the bundle: `dvc checkout` brings it, or `graft run`.")
     version = huggingface.write(bundle, config, folder).version
     record = {"version": version, "folder": str(folder)}
     show(record, as_json, lambda _: f"{folder} holds {version} for ORTModelForSequenceClassification.")

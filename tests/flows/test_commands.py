@@ -19,6 +19,7 @@ from flows.commands import app
 from tasks.manifest import read_manifest
 from tasks.runtime import Runtime
 from tests.bundles import tiny_bundle
+from tests.factories import pass_gate
 from tests.serving import released
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -201,6 +202,9 @@ def test_export_writes_the_bundle_of_the_last_run(project: Path, tmp_path: Path)
     tiny_bundle(project / "data/deployment/bundle")
     (project / "data/adaptation/model").mkdir(parents=True)
     (project / "data/adaptation/model/config.json").write_text('{"model_type": "bert"}')
+    refused = graft(project, "export", str(tmp_path / "exported"))
+    assert refused.exit_code == 1 and "The gate did not pass this bundle" in refused.stderr
+    pass_gate(project)
     result = graft(project, "export", str(tmp_path / "exported"), "--json")
     version = read_manifest(project / "data/deployment/bundle").version
     assert json.loads(result.stdout) == {"version": version, "folder": str(tmp_path / "exported")}

@@ -14,12 +14,10 @@ from typer.testing import CliRunner
 
 from deploy.releases import Releases
 from flows.commands import app
-from tasks.artifacts import write_json
 from tasks.errors import InputError
-from tasks.params import load
 from tasks.receipt import challenge, gate
 from tests.bundles import tiny_bundle
-from tests.factories import REPO, write_lock
+from tests.factories import REPO, pass_gate
 
 Run = Callable[..., Result]
 
@@ -32,10 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home.mkdir()
     shutil.copy(REPO / "params.yaml", home)
     tiny_bundle(home / Path(gate.JUDGED["bundle"]).parent, project="new")
-    for name in ("chain", "server", "receipt"):
-        write_json(home / gate.JUDGED[name], {})
-    write_json(home / gate.RECORD, gate.judged(home, load(home / "params.yaml").receipt))
-    write_lock(home, gate.RECORD)
+    pass_gate(home)
     releases = Releases(home / "releases")
     releases.promote(releases.add(tiny_bundle(tmp_path / "old", project="old")), "the first", {})
     return home
