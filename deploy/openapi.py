@@ -18,7 +18,7 @@ WHEN = {
     401: "The server asks for a key, and the request brings none of them.",
     408: "The body did not come in time.",
     413: "The body is too large.",
-    422: "The body or top_k cannot be used.",
+    422: "The body or the query cannot be used.",
     429: "Too much waits, or has begun: come back after Retry-After seconds.",
     500: "The server failed in a way nobody foresaw; its log tells, by the request's id.",
     503: "The release is loading, or the server stops: come back after Retry-After seconds.",

@@ -40,10 +40,12 @@ def top_k_of(request: Request) -> int | None:
     """How many labels of each example a request asks for, None if it does not say.
 
     Raises:
-        InputError: no whole number from 1 to `MOST_TOP`.
+        InputError: no whole number from 1 to `MOST_TOP`, or the query asks for anything else.
     """
     if not request.scope["query_string"]:  # of nothing too, parsing takes a while
         return None
+    if {*request.query_params} - {"top_k"}:
+        raise InputError("The query has another parameter than top_k: correct its name or leave it out.")
     text = request.query_params.get("top_k")
     if text is None or (NUMBER.fullmatch(text) and 1 <= int(text) <= MOST_TOP):
         return None if text is None else int(text)

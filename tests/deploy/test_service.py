@@ -53,6 +53,16 @@ def test_more_labels_come_on_request_the_most_probable_first(releases: Path, cou
     run(releases, test)
 
 
+@pytest.mark.parametrize("query", ["topk=2", "top_k=2&secret=1", "Top_K=2", "secret"])
+def test_a_parameter_that_there_is_not_is_told(releases: Path, query: str) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        answer = await client.post(f"/predict?{query}", json={"inputs": ["bad"]})
+        assert answer.status_code == 422 and "another parameter than top_k" in answer.json()["detail"]
+        assert is_sentence(answer.json()["detail"]) and "secret" not in answer.text
+
+    run(releases, test)
+
+
 @pytest.mark.parametrize("count", ["0", "1001", "secret", "1.5", ""])
 def test_a_number_of_labels_that_is_none_is_told(releases: Path, count: str) -> None:
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
