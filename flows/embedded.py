@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,13 +53,15 @@ def start(url: str | None = None) -> None:
     """
     configure()
     without_empty_tracebacks()
-    # Without a handler a process dies of SIGTERM at once, and nobody ends the embedded server.
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Without a handler a process dies of these at once, and nobody ends the embedded server.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     if url:
         os.environ["PREFECT_API_URL"] = url
     from prefect.client.orchestration import get_client
 
-    with interrupts_held_back():
+    with sessions_apart():
         client = get_client(sync_client=True)  # starts the embedded server where no other is named
     if fault := client.api_healthcheck():
         place = re.sub(r"//[^/@]*@", "//", str(client.api_url))  # without the password
@@ -94,14 +98,16 @@ def recorded(flow: Flow[..., State[Any]], root: Path) -> State[Any]:
 
 
 @contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Keep Ctrl-C from this process meanwhile, and for good from those it starts here.
+def sessions_apart() -> Iterator[None]:
+    """Let processes that are started here meanwhile have a session of their own, which no signal to our group reaches.
 
-    On a terminal Ctrl-C reaches the whole group of processes. The embedded server must not die of it: the run tells it
-    how it ended, and would ask a dead one again for minutes.
+    Ctrl-C on a terminal goes to the whole group of processes, and so does what a supervisor sends. The embedded server
+    must not die of it: the run tells it how it ended, and would ask a dead one again for minutes. Prefect, which starts
+    it, has no setting for that.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    popen = subprocess.Popen
+    subprocess.Popen = functools.partial(popen, start_new_session=True)  # type: ignore[assignment,misc]
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        subprocess.Popen = popen  # type: ignore[misc]

@@ -20,7 +20,11 @@ import time
 from flows import embedded
 embedded.start()
 print("up", flush=True)
-time.sleep(60)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    from prefect.client.orchestration import get_client
+    print("fault:", get_client(sync_client=True).api_healthcheck(), flush=True)
 """
 
 
@@ -33,14 +37,15 @@ def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) 
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = subprocess.Popen(
         [sys.executable, "-c", COMMAND], cwd=REPO, env=environment | {"PREFECT_HOME": str(tmp_path)},
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
     )  # fmt: skip
     started: list[int] = []
     try:
         assert command.stdout is not None and command.stdout.readline() == "up\n"
         started = children(command.pid)
         assert started, "the server runs"
-        command.send_signal(signal.SIGTERM)
+        os.killpg(command.pid, signal.SIGTERM)  # as a supervisor does
+        assert command.stdout.readline() == "fault: None\n", "the run can still tell how it ended"
         command.wait(timeout=30)
         deadline = time.monotonic() + 10
         while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from flows.commands import app
 from flows.commands.run import _run_text
-from flows.embedded import interrupts_held_back
+from flows.embedded import sessions_apart
 from tasks.artifacts import write_json
 from tests.factories import REPO
 
@@ -85,15 +85,15 @@ def test_dry_run_of_what_is_up_to_date(project: Path, monkeypatch: pytest.Monkey
     assert (record["would_run"], record["seconds"], record["guessed"], record["disk_gb"]) == ({}, {}, [], 0.0)
 
 
-def test_ctrl_c_is_kept_from_what_is_started_meanwhile_and_from_nothing_later() -> None:
-    script = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+def test_what_is_started_meanwhile_has_a_session_of_its_own_and_nothing_later() -> None:
+    script = "import os; print(os.getsid(0) == os.getpid())"
 
-    def blocked() -> str:
+    def apart() -> str:
         return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
 
-    with interrupts_held_back():
-        assert blocked() == "True"
-    assert blocked() == "False"
+    with sessions_apart():
+        assert apart() == "True"
+    assert apart() == "False"
 
 
 def test_prefect_server_that_does_not_answer_is_named_without_its_password() -> None:
