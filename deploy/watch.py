@@ -17,6 +17,7 @@ from tasks.artifacts import read_json, write_json
 from tasks.errors import InputError
 from tasks.manifest import fault, read_manifest
 from tasks.runtime import DRIFT, reference_of
+from tasks.words import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -234,7 +235,9 @@ def sentence(look: Look) -> str:
         return f"Nothing to judge yet: {look.waiting} of the {look.window_rows} answers of a window are there."
     over = f" {look.passed_over} older answers were passed over." if look.passed_over else ""
     if not look.alarms:
-        return f"No drift in {len(look.windows)} windows of {look.window_rows} answers by {look.version}.{over}"
+        return (
+            f"No drift in {counted(len(look.windows), 'window')} of {look.window_rows} answers by {look.version}.{over}"
+        )
     measures = sorted({name for window in look.alarms for name in window.alarms})
     return (
         f"Drift: {len(look.alarms)} of {len(look.windows)} windows of {look.window_rows} answers by {look.version} are "

@@ -21,6 +21,7 @@ from tasks.params import load
 from tasks.receipt import challenge, gate
 from tasks.rows import feedback
 from tasks.sources.snapshot import Refreshed, refresh
+from tasks.words import counted
 from tasks.worktree import Checkout, scheduled
 
 BUNDLE = Path(gate.JUDGED["bundle"]).parent
@@ -54,7 +55,7 @@ def _retrain(home: Path) -> State[Any]:
             if checkout.tag():  # the last run may have been killed, or without a network, before it had pushed
                 words.append(checkout.push())
             return Completed(name="Promoted" if left else "NothingNew", message=" ".join(words))
-        logger.info(f"{new} labelled rows came since the last retraining.")
+        logger.info(f"{counted(new, 'labelled row')} came since the last retraining.")
         files = [*(checkout.adopt(feedback.place(params)) if new else []), *(taken.files if taken else [])]
         if taken:
             logger.info(taken.sentence)
@@ -88,7 +89,7 @@ def _incumbent(home: Path) -> dict[str, Any]:
 
 def _title(new: int, taken: Refreshed | None) -> str:
     renewed = taken is not None and taken.new
-    return f"Retrain on {new} new rows{' and a new snapshot' if renewed else ''}"
+    return f"Retrain on {counted(new, 'new row')}{' and a new snapshot' if renewed else ''}"
 
 
 def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tasks.artifacts import read_json
 from tasks.errors import CrashError, GraftError
 from tasks.params import load
 from tasks.stage import one_writer
+from tasks.words import counted
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -90,7 +91,8 @@ def stop(root: Path) -> list[str]:
         url, ended = scheduling.server_of(root), []
         runs = background.end(folder, "worker")
         if runs is not None:
-            ended.append(f"The worker is ended{f', and {runs} run(s) with it' if runs else ''}.")
+            with_it = f", and {counted(runs, 'run')} with it" if runs else ""
+            ended.append(f"The worker is ended{with_it}.")
         name = background.last(folder, "worker").get("project")
         if url and name:
             ended += _mark_crashed(url, name)

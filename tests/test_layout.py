@@ -25,9 +25,9 @@ PARAMS = yaml.safe_load(PARAMS_TEXT)
 
 FROM_FLOWS = {
     "phases", "check", "estimate", "reproduce", "runtime", "manifest", "receipt", "rows", "drift", "params",
-    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface", "bulk",
+    "artifacts", "errors", "project", "stage", "worktree", "rerun", "sources", "huggingface", "bulk", "words",
 }  # fmt: skip
-FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors", "sources"}
+FROM_DEPLOY = {"runtime", "manifest", "drift", "artifacts", "errors", "sources", "words"}
 # Names that shadow a library or a module of the standard library for whoever runs a file by its path.
 LIBRARIES = {
     "datasets", "torch", "transformers", "tokenizers", "tokenize", "prefect", "dvc", "onnx", "onnxruntime", "sklearn",

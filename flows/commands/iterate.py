@@ -9,6 +9,7 @@ import typer
 
 from flows.commands import Json, command, show
 from tasks.errors import InputError
+from tasks.words import counted
 
 if TYPE_CHECKING:
     from tasks.params import Params
@@ -104,15 +105,14 @@ def _refuse_without_inputs(name: str, column: str, rows: list[tuple[str | None, 
 
 
 def _feedback_text(record: dict[str, Any]) -> str:
-    lines = [f"{record['taken']} rows taken, {record['known']} known already: `graft retrain` learns from what is new."]
+    taken = counted(record["taken"], "row")
+    lines = [f"{taken} taken, {record['known']} known already: `graft retrain` learns from what is new."]
     lines += [f"{count} refused: {reason}." for reason, count in record["refused"].items()]
     if record["new_labels"]:
         lines.append(f"The champion does not know these labels: {', '.join(record['new_labels'])}.")
     if record["live"]:
-        live = record["live"]
-        lines.append(
-            f"Of {live['joined']} answers in the log {live['right']} were right; {live['unknown']} are not there."
-        )
+        live, answers = record["live"], counted(record["live"]["joined"], "answer")
+        lines.append(f"Of {answers} in the log {live['right']} were right; {live['unknown']} are not there.")
     return "\n".join(lines)
 
 

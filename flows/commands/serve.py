@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands import Json, command
+from tasks.words import counted
 
 if TYPE_CHECKING:
     from tasks.bulk.answer import Tally
@@ -67,7 +68,7 @@ def _tell(tally: Tally, judged: bool, version: str, as_json: bool) -> None:
         score = f", accuracy {record['accuracy']:.1%} (of rows that it learned from, this says nothing)"
     lost = f", {tally.unanswered} left empty (nothing that can be answered)" if tally.unanswered else ""
     found = f", {tally.found} of them by a call before, which was cut off" if tally.found else ""
-    print(f"{tally.rows} rows by release {version}{found}{lost}{score}.", file=sys.stderr)
+    print(f"{counted(tally.rows, 'row')} by release {version}{found}{lost}{score}.", file=sys.stderr)
 
 
 @command

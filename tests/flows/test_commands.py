@@ -231,6 +231,11 @@ def test_predict_adds_columns_and_keeps_the_order(project: Path) -> None:
     assert "5 rows" in result.stderr and "2 left empty" in result.stderr and "accuracy 66.7%" in result.stderr
 
 
+def test_one_row_is_not_rows(project: Path) -> None:
+    (project / "one.csv").write_text("text\ngood\n")
+    assert graft(project, "predict", str(project / "one.csv")).stderr.startswith("1 row by release ")
+
+
 def test_predict_json_goes_to_stderr(project: Path) -> None:
     result = graft(project, "predict", str(project / "in.csv"), "--json")
     record = json.loads(result.stderr)

@@ -357,7 +357,7 @@ def test_a_second_retrain_waits_a_second_look_is_dropped_and_stop_ends_them_all(
     family = [pid(project, "server"), pid(project, "worker")]
     family += [child for one in family for child in background._descendants(one)]
     ended = graft(project, "stop")["ended"]
-    assert "2 run(s)" in ended[0] and "server is ended" in ended[-1]
+    assert "2 runs" in ended[0] and "server is ended" in ended[-1]
     assert [one for one in family if background._stat(one)] == []
     (project / "slow").unlink()
     assert CliRunner().invoke(app, ["stop", "--project", str(project)]).stdout == "Nothing was running.\n"
