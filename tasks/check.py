@@ -31,13 +31,13 @@ def check(root: Path, deep: bool = False) -> list[str]:
     try:
         params = load(path)
     except InputError as error:
-        return [*error.sentences, *_data_faults(root, path)]
-    found = environment.faults(root, params)
+        return [*_data_faults(root, path), *error.sentences]
+    # What is no class at all makes the rows' own faults follow.
+    found = _sentences(lambda: refuse_other_problem(root, params)) or _sentences(lambda: load_rows(root, params))
+    found += environment.faults(root, params)
     if params.source.url is not None:
         found += _sentences(functools.partial(refuse_secrets, params.source.url))
     found += _sentences(lambda: read_dvc_yaml(root))
-    # What is no class at all makes the rows' own faults follow.
-    found += _sentences(lambda: refuse_other_problem(root, params)) or _sentences(lambda: load_rows(root, params))
     found += _sentences(lambda: references.load(root, params))
     named = (params.data.path, params.data.test, params.data.feedback, *params.selection.references.values())
     found += _left_to_dvc(root, [path for path in named if path is not None])

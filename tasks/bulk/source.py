@@ -81,14 +81,14 @@ def spooled(content: BinaryIO) -> Iterator[Path]:
 
 def _csv(path: Path) -> tuple[pa.Schema, int, Tables]:
     def tables() -> Iterator[pa.Table]:
-        return stream(path, sys.maxsize, [], [])
+        return stream(path, sys.maxsize, {}, [])
 
     return *_survey(tables()), tables
 
 
 def _parquet(path: Path) -> tuple[pa.Schema, int, Tables]:
     def tables() -> Iterator[pa.Table]:
-        return stream(path, sys.maxsize, pa.parquet.read_schema(path).names, [])
+        return stream(path, sys.maxsize, dict.fromkeys(pa.parquet.read_schema(path).names, ""), [])
 
     return *_survey(tables()), tables
 

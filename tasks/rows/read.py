@@ -14,11 +14,12 @@ from tasks.params import Data
 from tasks.rows.folder import SPLIT_NAMES, Listing, read_folder
 from tasks.rows.rules import Inspection
 from tasks.rows.split import Split
-from tasks.rows.stream import REMEDY, stream
-from tasks.rows.table import check_columns, read_table, unreadable
+from tasks.rows.stream import stream
+from tasks.rows.table import check_named, read_table, unreadable
 
 SAMPLE_ROWS = 200
 GAPS = ("", "nan", "NaN")
+COLUMN_LEAVES = ("input_column", "label_column", "group_column", "split_column", "time_column")
 
 
 @dataclass(frozen=True)
@@ -146,19 +147,27 @@ def _listed(path: Path, data: Data, wanted: Sequence[str], labelled: bool = True
     numeric -= {data.input_column, data.label_column}
     text_columns = [name for name in wanted if name not in numeric]
     if not path.is_dir():
-        needed = [name for name in wanted if name not in dispensable(data)]
+        needed = {name: _remedy(data, name) for name in wanted if name not in dispensable(data)}
         for table in stream(path, data.max_rows, needed, text_columns):
             yield Listing(table, [None] * table.num_rows)
         return
     listed = read_folder(path, data.max_rows, text_columns, labelled)
-    check_columns(path.name, listed.table, wanted, REMEDY)
+    check_named(path.name, listed.table, {name: _remedy(data, name) for name in wanted})
     yield listed
+
+
+def _remedy(data: Data, column: str) -> str:
+    """Which leaves name a column, and so what to do if it is not there."""
+    leaves = [leaf for leaf in COLUMN_LEAVES if getattr(data, leaf) == column]
+    leaves += [leaf for leaf in ("where", "rules") if column in getattr(data, leaf)]
+    named = " and ".join(f"data.{leaf}" for leaf in leaves)
+    return f"set {named} to one of these, or give one of them this name"
 
 
 def _labels(chosen: pa.Table, name: str, path: Path) -> list[str | None]:
     if name not in chosen.column_names:
         return [None] * chosen.num_rows
-    check_columns(path.name, chosen, [name], REMEDY)  # that it stands there once
+    check_named(path.name, chosen, {name: ""})  # that it stands there once
     return [label_text(value) for value in _valid(chosen, name, path).to_pylist()]
 
 

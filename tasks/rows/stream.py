@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +13,23 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from tasks.errors import InputError
-from tasks.rows.table import check_columns, parse_jsonl, refuse_unlikely, told
+from tasks.rows.table import check_named, parse_jsonl, refuse_unlikely, told
 
 BATCH_ROWS = 8192
 # A row may be as long as a block. Most files are read with the small one, as only a few have to be read again; of a CSV
 # Arrow reads dozens of blocks ahead.
 BLOCKS = (1_000_000, 64_000_000)
 ROW = re.compile(r"in row (\d+)")
-REMEDY = (
-    "set data.input_column, data.label_column, data.group_column, data.split_column, data.time_column, data.where or "
-    "data.rules to one of these, or give one of them this name"
-)
 
 
-def stream(path: Path, max_rows: int, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
+def stream(path: Path, max_rows: int, columns: Mapping[str, str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     """Rows of a file in order, in tables of at most `BATCH_ROWS`.
 
     Args:
         path: the file.
         max_rows: more are refused.
-        columns: that it must have. A CSV comes with all of its columns, as text; Parquet with these and `text_columns`.
+        columns: that it must have, each with what to do if it is missing. A CSV comes with all of its columns, as text;
+            Parquet with these and `text_columns`.
         text_columns: those that stay text in JSONL too, as far as they are; the file may lack what only they name.
 
     Raises:
@@ -52,7 +49,7 @@ def stream(path: Path, max_rows: int, columns: Sequence[str], text_columns: Sequ
         raise InputError(f"{path.name} has a header but no rows: put the data in.")
 
 
-def _csv(path: Path, columns: Sequence[str], _: Sequence[str]) -> Iterator[pa.Table]:
+def _csv(path: Path, columns: Mapping[str, str], _: Sequence[str]) -> Iterator[pa.Table]:
     done = 0
     for block_bytes in BLOCKS:
         skip = done
@@ -69,11 +66,11 @@ def _csv(path: Path, columns: Sequence[str], _: Sequence[str]) -> Iterator[pa.Ta
     raise _too_long(path)
 
 
-def _open_csv(path: Path, columns: Sequence[str], block_bytes: int) -> Iterator[pa.Table]:
+def _open_csv(path: Path, columns: Mapping[str, str], block_bytes: int) -> Iterator[pa.Table]:
     read = pa.csv.ReadOptions(block_size=block_bytes)
     parse = pa.csv.ParseOptions(newlines_in_values=True)
     with pa.csv.open_csv(path, read, parse) as opened:
-        check_columns(path.name, opened.schema.empty_table(), columns, REMEDY)
+        check_named(path.name, opened.schema.empty_table(), columns)
         types = {name: pa.string() for name in opened.schema.names}
     convert = pa.csv.ConvertOptions(column_types=types, null_values=[""], strings_can_be_null=True)
     with pa.csv.open_csv(path, read, parse, convert) as opened:
@@ -81,7 +78,7 @@ def _open_csv(path: Path, columns: Sequence[str], block_bytes: int) -> Iterator[
             yield pa.table(batch)
 
 
-def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
+def _jsonl(path: Path, columns: Mapping[str, str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     names: dict[str, None] = {}
     types: dict[str, pa.DataType] = {}
     done = 0
@@ -93,7 +90,7 @@ def _jsonl(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> I
             if name not in table.column_names:
                 table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
         yield table
-    check_columns(path.name, pa.table({name: pa.nulls(0) for name in names}), columns, REMEDY)
+    check_named(path.name, pa.table({name: pa.nulls(0) for name in names}), columns)
 
 
 def json_blocks(path: Path, parse: Callable[[Callable[[], Any], int], pa.Table]) -> Iterator[pa.Table]:
@@ -145,9 +142,9 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
         yield rest
 
 
-def _parquet(path: Path, columns: Sequence[str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
+def _parquet(path: Path, columns: Mapping[str, str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path, buffer_size=BLOCKS[0], pre_buffer=False) as file:
-        check_columns(path.name, file.schema_arrow.empty_table(), columns, REMEDY)
+        check_named(path.name, file.schema_arrow.empty_table(), columns)
         for batch in file.iter_batches(BATCH_ROWS, columns=[*dict.fromkeys([*columns, *text_columns])]):
             yield pa.table(batch)
 
@@ -156,7 +153,7 @@ def _too_long(path: Path) -> InputError:
     return InputError(f"{path.name} has a row of more than {BLOCKS[-1] // 1_000_000} MB: take it out or cut it.")
 
 
-STREAMS: dict[str, Callable[[Path, Sequence[str], Sequence[str]], Iterator[pa.Table]]] = {
+STREAMS: dict[str, Callable[[Path, Mapping[str, str], Sequence[str]], Iterator[pa.Table]]] = {
     ".csv": _csv,
     ".jsonl": _jsonl,
     ".parquet": _parquet,

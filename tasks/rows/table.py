@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -140,13 +140,18 @@ def unreadable(path: Path, message: str) -> str:
 
 
 def check_columns(name: str, table: pa.Table, columns: Iterable[str], remedy: str) -> None:
-    """Refuse a table in which one of `columns` is missing or stands twice.
+    """Refuse a table in which one of `columns` is missing or stands twice; `remedy` says what to do of a missing one.
 
     Raises:
         InputError: with a sentence for every such column.
     """
+    check_named(name, table, dict.fromkeys(columns, remedy))
+
+
+def check_named(name: str, table: pa.Table, columns: Mapping[str, str]) -> None:
+    """As `check_columns`, for columns with a remedy each."""
     faults = []
-    for column in columns:
+    for column, remedy in columns.items():
         count = table.column_names.count(column)
         if count == 0:
             faults.append(f"{name} has no column {column!r}: it has {_names(table.column_names)}; {remedy}.")

@@ -125,7 +125,7 @@ def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
     "changes", [{"input_column": "body"}, {"label_column": "body"}, {"where": {"body": "x"}}], ids=str
 )
 def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path, changes: dict[str, Any]) -> None:
-    assert "has no column 'body': it has text, label; set data." in refusal(
+    assert f"has no column 'body': it has text, label; set data.{next(iter(changes))} to one of these, or" in refusal(
         tmp_path / "rows.csv", "text,label\na,b\n", **changes
     )
 
