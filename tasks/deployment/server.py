@@ -144,7 +144,8 @@ def _environment(releases: Path, version: str, threads: int) -> dict[str, str]:
     """Of the server: nothing that whoever runs this stage has set for another one."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("GRAFT_")}
     own |= {"PYTHONPATH": str(HOUSE), "GRAFT_RELEASES": str(releases), "GRAFT_RELEASE": version}
-    own |= {"GRAFT_THREADS": str(threads), "GRAFT_LISTEN_HOST": "127.0.0.1", "GRAFT_LISTEN_PORT": "0"}
+    own |= {"GRAFT_LISTEN_HOST": "127.0.0.1", "GRAFT_LISTEN_PORT": "0"}
+    own |= dict.fromkeys(("GRAFT_THREADS", "GRAFT_PASS_THREADS"), str(threads))  # as in this process
     # A time is no result: on a busy machine an answer comes late, and no break of the chain is written for it.
     return own | {"GRAFT_LOG_FOLDER": "", "GRAFT_BODY_MB": "256", "GRAFT_DEADLINE_MS": f"{500 * WAIT_SECONDS:.0f}"}
 

@@ -70,6 +70,11 @@ def test_no_answer_is_a_break_because_the_machine_is_busy(tmp_path: Path) -> Non
     assert 10 * Settings().deadline_ms < settings.deadline_ms < 1000 * server.WAIT_SECONDS
 
 
+def test_a_pass_of_the_server_has_the_threads_of_one_in_the_stage(tmp_path: Path) -> None:
+    settings = Settings.from_environment(server._environment(tmp_path, "0123456789ab", 3))
+    assert (settings.threads, settings.pass_threads, settings.passes) == (3, 3, 1)
+
+
 def test_an_intact_link_has_no_breaks() -> None:
     assert server.breaks(ALONE, ALONE, 0.0, 1e-4) == []
     assert server.breaks(ALONE, ALONE, 0.99e-4, 1e-4) == []
