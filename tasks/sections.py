@@ -56,6 +56,12 @@ class Resources(Strict):
         description="What computes; auto: cuda where there is one. Another device gives other bytes."
     )
     threads: int = Field(ge=1, le=256, description="CPU threads; another count gives other bytes.")
+    processes: int = Field(
+        ge=1,
+        le=64,
+        description="That share the rows of each training step, every one with as many threads or a GPU of its own; "
+        "another count gives other bytes.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="Of training steps; auto: bfloat16 where the device computes in it, else float32."
     )

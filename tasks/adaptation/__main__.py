@@ -20,8 +20,8 @@ from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
-from tasks.stage import Stage, run
-from tasks.training import seeds, solve
+from tasks.stage import Stage
+from tasks.training import processes, seeds, solve
 from tasks.training.balance import validation_loss
 from tasks.training.loop import Job, train
 from tasks.training.search import Trained, search_and_train
@@ -106,6 +106,7 @@ def _train_and_solve(bench: Workbench, network: Network) -> Outcome:
 def _train(bench: Workbench, network: Network) -> Outcome:
     """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
     settings, search = bench.stage.params.adaptation.training, bench.stage.params.adaptation.search
+    processes.begin(bench.stage.params.resources.processes, bench.device)
     make = bench.from_solved_head(network)
     rows, weights = bench.data.of("validation"), bench.weights(bench.data.of("train"))
     start = networks.logits(make(), bench.encoder, rows.encoded)
@@ -122,6 +123,7 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
     if search.seeds > 1:
         record["seeds"] = _by_seeds(bench, found, make, (start_loss, start), _scores(rows, validation))
+    processes.end()
     return kept, validation, record, history
 
 
@@ -196,4 +198,4 @@ def _csv(history: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    run("adaptation", main)
+    processes.run("adaptation", main)

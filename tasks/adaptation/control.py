@@ -15,7 +15,8 @@ from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import write_json
 from tasks.network import Network
 from tasks.predictions import Predictions
-from tasks.stage import Stage, run
+from tasks.stage import Stage
+from tasks.training import processes
 from tasks.training.loop import train
 from tasks.training.search import Trained
 from tasks.training.tuning import trained
@@ -31,6 +32,7 @@ def main(stage: Stage) -> None:
         write_json(stage.out(f"{OUT}/control.json"), {"why_not": zero_shot.UNLABELLED})
         return
     settings, search = stage.params.receipt.scratch, stage.params.adaptation.search.of_control
+    processes.begin(stage.params.resources.processes, bench.device)
     found = trained(
         bench,
         bench.maker(bench.backbones.from_scratch),
@@ -40,6 +42,7 @@ def main(stage: Stage) -> None:
         stage.params.adaptation.training.epochs,
     )
     network = _refitted(bench, found) if bench.solved else found.network
+    processes.end()
     test = bench.data.of("test")
     logits = networks.logits(network, bench.encoder, test.encoded)
     Predictions(test.ids, logits).save(stage.out(f"{OUT}/predictions.arrow"))
@@ -67,4 +70,4 @@ def _refitted(bench: Workbench, found: Trained) -> Network:
 
 
 if __name__ == "__main__":
-    run("adaptation_control", main)
+    processes.run("adaptation_control", main)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
-from tasks.training import recovery, resuming
+from tasks.training import processes, recovery, resuming
 from tasks.training.augmentation import Augmentation
 from tasks.training.balance import validation_loss
 from tasks.training.decay import schedule
@@ -35,7 +35,7 @@ from tasks.training.resuming import Epoch, Progress
 from tasks.training.scope import Scope
 from tasks.training.vocabulary import narrowed
 
-STEP_SEEDS = 1_000_003
+STEP_SEEDS, RANK_SEEDS = 1_000_003, 998_244_353
 # After a short epoch the state is not written: that took a sixth of its time, and a killed run loses little by it.
 STORE_SECONDS = 20.0
 
@@ -95,6 +95,7 @@ def train(
     """
     torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
+    processes.share(network.state_dict().values())
     with _vocabulary(network, scope, job):
         progress = _trained(network, scope, objective, job, resume, say)
     scope.finish(network.backbone)
@@ -143,20 +144,23 @@ def _trained(
             say(f"Rate {rate:g}, epoch {epoch + 1} of {job.epochs}: training loss {loss:.3f}{told}.")
             last = progress.stopped or epoch + 1 == job.epochs
             if last or time.monotonic() - stored >= STORE_SECONDS:
-                resuming.store(resume, network, learning.optimizer, best, progress)
+                resuming.store(resume if processes.rank() == 0 else None, network, learning.optimizer, best, progress)
                 stored = time.monotonic()
     network.load_state_dict(best)
     return progress
 
 
-def _below(
-    network: Network, learning: Learning, job: Job, say: Callable[[str], None]
-) -> AbstractContextManager[Place | None]:
+@contextmanager
+def _below(network: Network, learning: Learning, job: Job, say: Callable[[str], None]) -> Iterator[Place | None]:
     """Blocks of which nothing ever learns stand aside, unless the rows that reach them change."""
     if job.store is None or job.augmentation is not None or learning.boundary < 1:
-        return nullcontext()
+        yield None
+        return
     rows = [*job.train.encoded, *job.validation.encoded]
-    return aside(network.backbone, learning.boundary, job.encoder, rows, job.store, say)
+    with ExitStack() as stack:
+        with processes.leader_first():
+            place = stack.enter_context(aside(network.backbone, learning.boundary, job.encoder, rows, job.store, say))
+        yield place
 
 
 def _one_epoch(
@@ -167,7 +171,7 @@ def _one_epoch(
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
         step = epoch * per_epoch + i
         progress = step / (per_epoch * job.epochs)
-        torch.manual_seed((job.seed * STEP_SEEDS + step) % 2**63)
+        torch.manual_seed((job.seed * STEP_SEEDS + step + processes.rank() * RANK_SEEDS) % 2**63)
         learning.follow(progress, job.rate * schedule(progress, settings.warmup_share, settings.decay))
         losses.append(_gradients(network, objective, job, rows, step, progress, place))
         learning.step(settings.max_gradient_norm)
@@ -180,12 +184,14 @@ def _gradients(
     network: Network, objective: Objective, job: Job, rows: list[int], step: int, progress: float, place: Place | None
 ) -> float:
     """Leave the gradients of a step's mean loss, added up over its passes; that loss."""
+    total, target, of_step = 0.0, device.of(network), len(rows)
+    own, counts = processes.own(of_step, objective.divisible)
+    rows = [rows[k] for k in own]
     plain = [job.train.encoded[row] for row in rows]
     encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
     parts = [list(range(len(rows)))]
     if objective.divisible:
         parts = passes([job.encoder.positions(row) for row in encoded], job.settings.pass_positions)
-    total, target = 0.0, device.of(network)
     for part in parts:
         if place:
             place([rows[k] for k in part])
@@ -193,16 +199,20 @@ def _gradients(
         classes = torch.from_numpy(job.train.classes[rows][part]).to(target)
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             loss, _ = objective.loss(network, inputs, classes, progress)
-        loss = loss * (len(part) / len(rows))
+        loss = loss * (counts * len(part) / of_step)
         loss.backward()
         total += float(loss.detach())
-    return total
+    return processes.add_up(network, total)
 
 
 def _evaluate(network: Network, job: Job, place: Place | None) -> tuple[float, float]:
-    before = (lambda rows: place([len(job.train) + row for row in rows])) if place else None
-    logits = networks.logits(network, job.encoder, job.validation.encoded, before)
+    rows, before = job.validation, len(job.train)
+    own, counts = processes.own(len(rows))
+    processes.share(network.buffers())  # what batch normalisation has seen differs
+    told = (lambda part: place([before + own[k] for k in part])) if place else None
+    values = networks.logits(network, job.encoder, [rows.encoded[k] for k in own], told)
+    logits = processes.put_together(values * np.float32(counts), own, len(rows), device.of(network))
     if not np.isfinite(logits).all():
         return math.inf, 0.0
-    judged = metrics.judge(job.validation.classes, probabilities(logits))
+    judged = metrics.judge(rows.classes, probabilities(logits))
     return validation_loss(judged, job.weights), metrics.accuracy(judged)

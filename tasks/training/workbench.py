@@ -21,8 +21,8 @@ from tasks.params import Training
 from tasks.prepared import FOLDER, Prepared
 from tasks.stage import RESUME, Stage
 from tasks.training import objective as objectives
+from tasks.training import processes, solve
 from tasks.training import scope as scopes
-from tasks.training import solve
 from tasks.training.augmentation import Augmentation
 from tasks.training.loop import Job
 from tasks.training.objective import Objective
@@ -102,7 +102,12 @@ class Workbench:
         return make
 
     def from_solved_head(self, network: Network) -> Callable[[], Network]:
-        """A maker of networks whose head was solved on the training rows, by the features of this one."""
+        """A maker of networks whose head was solved on the training rows, by the features of this one.
+
+        A follower is given the leader's.
+        """
+        if processes.rank() > 0:
+            return self.maker(self.backbones.load)
         data, params = self.data.of("train"), self.stage.params
         values = features.at_own_depth(network.backbone.eval(), self.encoder, data.encoded)
         head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, self.balanced).head
@@ -167,7 +172,8 @@ class Workbench:
             "computed": [self.device.type, self.precision],
             "code": (root / "code.yaml").read_text(encoding="utf-8"),
         }
-        return self.stage.state(RESUME) / self.stage.name / sha256_text(canonical_json(inputs))[:32]
+        folder = self.stage.state(RESUME) / self.stage.name / sha256_text(canonical_json(inputs))[:32]
+        return folder if processes.rank() == 0 else processes.copied(folder, self.stage.staging)
 
 
 def computes_in_bfloat16(capabilities: Mapping[str, Any]) -> bool:

@@ -64,8 +64,8 @@ def test_all_faults_are_reported_at_once_with_what_is_accepted(tmp_path: Path) -
     text = "\n".join(found)
     assert "data.pth is not a known key; accepted here: feedback, group_column, input_column, label_column," in text
     assert (
-        "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, threads."
-        in text
+        "resources.thread is not a known key; accepted here: cache_gb, device, min_free_disk_gb, precision, processes, "
+        "threads." in text
     )
     assert "selection.candidates.0.version is not a known key; accepted here: revision, source." in text
     assert "extra is not a known key; accepted here: adaptation, data, deployment," in text

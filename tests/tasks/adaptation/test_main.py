@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from tasks.training import tuning
 from tasks.training.loop import Progress, train
 from tasks.training.scope import SCOPES
 from tasks.training.solve import solve
-from tests.projects import KINDS, run_stage, write_project
+from tests.projects import KINDS, REPO, run_stage, write_project
 
 
 @pytest.fixture(scope="module")
@@ -289,3 +292,23 @@ def test_pairs_are_refused_with_the_frozen_scope_that_selection_chose(project: P
     choose(root, "frozen")
     with pytest.raises(InputError, match=r"Selection chose the scope frozen, .* contrastive has no effect: set adap"):
         opened(root)
+
+
+def test_processes_share_a_search_and_the_leader_alone_speaks_and_writes(
+    project: Path, searched: Path, tmp_path: Path
+) -> None:
+    root = searching(project, tmp_path / "project")
+    with_kind(root, "lora")
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["resources"]["processes"] = 2
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    command, environment = [sys.executable, "-m", "tasks.adaptation"], os.environ | {"PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Starting from a solved head") == 1
+    alone, shared = (read_json(one / "data/adaptation/adaptation.json") for one in (searched, root))
+    for one, other in zip(alone["study"]["trials"], shared["study"]["trials"], strict=True):
+        assert one["values"] == other["values"] and other["losses"] == pytest.approx(one["losses"], rel=0.05)
+    assert shared["learned_weights"] == alone["learned_weights"]
+    assert shared["seeds"]["seeds"] == alone["seeds"]["seeds"]
+    assert [path.name for path in (root / ".graft/staging").iterdir()] == []

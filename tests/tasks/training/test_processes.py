@@ -1,0 +1,76 @@
+"""A training shared by processes is the training of one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tasks.artifacts import read_json
+from tasks.errors import InputError
+from tasks.training import processes
+from tests.projects import REPO
+from tests.sharing import KINDS, shared
+from tests.tasks.training.test_loop import one_thread as one_thread
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the leader and its follower found."""
+    folder = tmp_path_factory.mktemp("two")
+    command = [sys.executable, "-m", "tests.sharing", "2", str(folder)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert read_json(folder / "end.json") == {"rank": 0, "world": 1}, "the leader alone goes on"
+    return [read_json(folder / f"{rank}.json") for rank in range(2)]
+
+
+@pytest.mark.parametrize("kind", ["full", "top"])
+def test_two_processes_learn_what_one_does(two: list[dict[str, Any]], tmp_path: Path, kind: str) -> None:
+    alone, (leader, follower) = shared(kind, tmp_path), (one[kind] for one in two)
+    assert alone["rows"] == 3 * 60 == leader["rows"] + follower["rows"]
+    assert 0 < leader["rows"] - follower["rows"] <= 3 * 9, "a step of seven is four and three"
+    for one, both in zip(alone["history"], leader["history"], strict=True):
+        assert both == pytest.approx(one, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_leader_has_what_its_follower_has(two: list[dict[str, Any]], kind: str) -> None:
+    leader, follower = (one[kind] for one in two)
+    assert leader["weights"] == follower["weights"] and leader["history"] == follower["history"]
+
+
+def test_two_processes_learn_the_same_again(two: list[dict[str, Any]]) -> None:
+    assert [one["again"] for one in two] == [one["full"] for one in two], "to the last bit"
+
+
+def test_every_row_of_a_step_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "world", lambda: 3)
+    for rows, divisible in ((16, True), (3, True), (1, True), (16, False)):
+        counted = [0.0] * rows
+        for rank in range(3):
+            monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+            places, share = processes.own(rows, divisible)
+            assert len(places) > 1 or rows == 1, "no row of several is alone"
+            for place in places:
+                counted[place] += share
+        assert counted == pytest.approx([1.0] * rows)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(InputError, match=r"^resources\.processes is 2, but torch sees 1 GPU: set it to 1, or"):
+        processes.begin(2, torch.device("cuda"))
+
+
+def test_alone_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    monkeypatch.setenv("RANK", "1")  # of a launcher that has nothing to do with this
+    processes.begin(1, torch.device("cpu"))
+    assert processes.own(5) == ([0, 1, 2, 3, 4], 1.0) and processes.rank() == 0
+    assert processes.add_up(torch.nn.Linear(1, 1), 0.5) == 0.5
+    processes.end()
