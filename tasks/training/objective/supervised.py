@@ -88,7 +88,8 @@ class Supervised:
         other = torch.randperm(len(classes)).to(classes.device)
         mixed = share * logits + (1 - share) * logits[other]
         first, second = (self.learn.loss(mixed, of, weights, self.smoothing) for of in (classes, classes[other]))
-        return share * first + (1 - share) * second
+        total: torch.Tensor = share * first + (1 - share) * second
+        return total
 
 
 def objective(
