@@ -16,7 +16,6 @@ from tasks.sections import (
     Adaptation,
     Candidate,
     Deployment,
-    FrozenScope,
     Halving,
     Incumbent,
     Limits,
@@ -28,10 +27,9 @@ from tasks.sections import (
     Selection,
     Source,
     Strategy,
-    Training,
 )
 from tasks.strict import Strict
-from tasks.training.settings import Search
+from tasks.training.settings import FrozenScope, Search, Training
 
 __all__ = [
     "Adaptation",

@@ -10,13 +10,10 @@ from pydantic import AfterValidator, Field, StringConstraints, create_model, mod
 from tasks.modalities import MODALITIES, part
 from tasks.problems import PROBLEMS
 from tasks.strict import Share, Strict
-from tasks.training.settings import Search
+from tasks.training.settings import Objective, Scope, ScopeKind, Search, Training
 
-Rate = Annotated[float, Field(gt=0, le=1)]
 ReferenceName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
 Pool = Literal["mean", "first", "last"]
-ScopeKind = Literal["frozen", "bias", "top", "gradual", "lora", "full"]
-ObjectiveKind = Literal["supervised", "contrastive"]
 
 
 def _row_of(registry: Mapping[str, str]) -> Callable[[str], str]:
@@ -167,83 +164,6 @@ else:
     Augmentation = create_model(
         "Augmentation", __base__=Strict, **{name: (part(name, "settings").Augmentation, ...) for name in MODALITIES}
     )
-
-
-class FrozenScope(Strict):
-    inverse_regularisation: list[float] = Field(
-        min_length=1, description="Values of C tried for the solved head, by cross-validation."
-    )
-    folds: int = Field(ge=2, le=20, description="Folds of that cross-validation.")
-
-    @model_validator(mode="after")
-    def _positive(self) -> FrozenScope:
-        if min(self.inverse_regularisation) <= 0:
-            raise ValueError("every value of inverse_regularisation must be above 0")
-        return self
-
-
-class TopScope(Strict):
-    blocks: int = Field(ge=1, description="How many of the highest blocks learn.")
-
-
-class GradualScope(Strict):
-    decay: float = Field(gt=0, le=1, description="Factor on the rate from a block to the one below it.")
-    all_from: Share = Field(description="Share of all steps from which every block learns; the last one does at once.")
-
-
-class LoraScope(Strict):
-    rank: int = Field(ge=1, description="Of the product that is added to each linear map.")
-    alpha: float = Field(gt=0, description="The product counts alpha / rank times.")
-
-
-class Training(Strict):
-    """How a network is trained by gradient steps; the adapted model and the control each have one."""
-
-    learning_rates: list[Rate] = Field(min_length=1, description="Peak rates the search tries.")
-    search_epochs: int = Field(ge=1, description="Epochs each rate gets in the search.")
-    epochs: int = Field(ge=1, description="Passes over the training rows, at most.")
-    patience: int = Field(ge=1, description="Epochs without a better validation loss before stopping.")
-    batch_rows: int = Field(ge=1, description="Rows a step.")
-    pass_positions: int = Field(
-        ge=1,
-        description="Tokens or patches, padding included, of a forward and backward pass at most; a step of more is "
-        "computed in several whose gradients add up.",
-    )
-    warmup_share: Share = Field(description="Share of all steps in which the rate rises from 0.")
-    decay: Literal["linear", "cosine"] = Field(description="How the rate falls to 0 after that.")
-    weight_decay: float = Field(ge=0, description="AdamW decay of weights, not of biases and norms.")
-    max_gradient_norm: float = Field(gt=0, description="Gradients are clipped to this L2 norm.")
-
-
-class Scope(Strict):
-    kind: Literal["auto", ScopeKind] = Field(description="What learns; auto: as selection chose.")
-    frozen: FrozenScope
-    top: TopScope
-    gradual: GradualScope
-    lora: LoraScope
-
-
-class SupervisedObjective(Strict):
-    label_smoothing: Share = Field(description="Share of each target that is spread over all labels; 0 is off.")
-    mixup: float = Field(
-        ge=0, description="Alpha of the Beta distribution by which features of two rows are mixed; 0 is off."
-    )
-
-
-class ContrastiveObjective(Strict):
-    steps: int = Field(ge=1, description="Gradient steps; validation rows do not end them.")
-    learning_rate: Rate = Field(description="Peak rate; adaptation.training says how it rises.")
-    batch_rows: int = Field(ge=4, description="Rows a step, all pairs of which count.")
-    temperature: float = Field(gt=0, description="Of the loss; the lower, the more the nearest rows count.")
-
-
-class Objective(Strict):
-    kind: Literal["auto", ObjectiveKind] = Field(
-        description="From what is learned; auto: as selection chose with the scope, supervised where "
-        "adaptation.scope.kind names one."
-    )
-    supervised: SupervisedObjective
-    contrastive: ContrastiveObjective
 
 
 class Adaptation(Strict):

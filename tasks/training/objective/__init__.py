@@ -9,8 +9,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from tasks import sections
 from tasks.prepared import Prepared
+from tasks.training import settings as sections
 
 OBJECTIVES: dict[str, str] = {
     "supervised": "tasks.training.objective.supervised",

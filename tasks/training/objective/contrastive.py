@@ -17,8 +17,8 @@ from torch.nn.functional import cosine_similarity
 
 from tasks.errors import InputError
 from tasks.prepared import Prepared
-from tasks.sections import Objective as Settings
-from tasks.sections import Training
+from tasks.training.settings import Objective as Settings
+from tasks.training.settings import Training
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from tasks.prepared import Prepared
-from tasks.sections import Objective as Settings
-from tasks.sections import Training
 from tasks.training.balance import resampled
+from tasks.training.settings import Objective as Settings
+from tasks.training.settings import Training
 
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
 WINDOW_BATCHES = 8

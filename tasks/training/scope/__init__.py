@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, cast
 
-from tasks import sections
+from tasks.training import settings as sections
 
 SCOPES: dict[str, str] = {
     "frozen": "tasks.training.scope.frozen",

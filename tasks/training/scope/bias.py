@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tasks.sections import Scope as Settings
 from tasks.training.scope import Scope
+from tasks.training.settings import Scope as Settings
 
 # As families name them: output.LayerNorm, input_layernorm, ln_1, normalization, attn_norm.
 VECTOR = re.compile(r"(^|\.)bias$|(norm[^.]*|ln_[^.]*|normalization)\.weight$", re.IGNORECASE)

@@ -8,8 +8,8 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D  # the linear map of GPT-2, transposed
 
 from tasks.errors import InputError
-from tasks.sections import Scope as Settings
 from tasks.training.scope import Scope
+from tasks.training.settings import Scope as Settings
 
 # Adapters begin at nothing and want about ten times the rate of full fine-tuning (Schulman et al. 2025, LoRA Without
 # Regret).

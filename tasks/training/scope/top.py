@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tasks.sections import Scope as Settings
 from tasks.training.scope import Scope
+from tasks.training.settings import Scope as Settings
 
 
 def scope(settings: Settings, depth: int) -> Scope:

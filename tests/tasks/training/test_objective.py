@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from tasks import sections
 from tasks.boundary import Store
 from tasks.errors import InputError
 from tasks.network import Network
@@ -20,6 +19,7 @@ from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.training import loop
 from tasks.training import objective as objectives
+from tasks.training import settings as sections
 from tasks.training.loop import Job, Progress, train
 from tasks.training.objective import OBJECTIVES, Objective
 from tasks.training.objective.contrastive import Contrastive, supervised_contrastive

@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import nn
 
-from tasks import sections
 from tasks.boundary import Store
 from tasks.errors import InputError
 from tasks.modalities.text import backbone as text
@@ -21,6 +20,7 @@ from tasks.network import Network
 from tasks.problems.classification import learn
 from tasks.training import loop
 from tasks.training import scope as scopes
+from tasks.training import settings as sections
 from tasks.training.learning import Learning, levels
 from tasks.training.loop import Progress, train
 from tasks.training.objective.supervised import Supervised
