@@ -53,7 +53,10 @@ def narrowed(backbone: Any, scope: Scope, encoder: Encoder, encoded: Sequence[Ar
 
 def _table(backbone: Any) -> nn.Embedding | None:
     find = getattr(getattr(backbone, "body", None), "get_input_embeddings", None)
-    found = find() if find else None
+    try:
+        found = find() if find else None
+    except NotImplementedError:  # what transformers raises for a body that looks nothing up
+        return None
     users = [module for module in backbone.modules() if found and getattr(module, "weight", None) is found.weight]
     return found if isinstance(found, nn.Embedding) and len(users) == 1 else None
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.problems.classification import learn
@@ -19,6 +20,7 @@ from tasks.training import loop
 from tasks.training.loop import train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.vocabulary import narrowed
+from tests.projects import write_image_model
 from tests.tasks.training.test_loop import ToyEncoder, job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_scope import scope
@@ -100,6 +102,14 @@ def test_a_table_that_does_not_learn_or_is_not_its_own_is_left_alone(models: Pat
     of.prepare(body)
     with narrowed(body, of, ToyEncoder(), ROWS):  # type: ignore[arg-type]
         assert len(table(body).weight) == 14
+
+
+def test_a_body_that_looks_nothing_up_is_left_alone(tmp_path: Path) -> None:
+    write_image_model(tmp_path)
+    body = image.load(tmp_path)
+    before = body.state_dict()
+    with narrowed(body, FULL, ToyEncoder(), ROWS):  # type: ignore[arg-type]
+        assert body.state_dict().keys() == before.keys()
 
 
 def test_the_table_is_whole_again_after_a_kill_and_the_rest_ends_like_undisturbed(models: Path, tmp_path: Path) -> None:
