@@ -79,7 +79,8 @@ def by_table(full_from: int) -> Pick:
         best = evidence["chosen"]["scopes"]["frozen"]["depth"]
         accuracy = next(one["accuracy"] for one in evidence["scored"] if one["depth"] == best)
         known = strategy.Evidence(evidence["rows"], evidence["labels"], accuracy, 0, full_from)
-        return strategy.pick(known).scope
+        picked = strategy.pick(known)
+        return picked.scope if picked.objective == "supervised" else picked.objective
 
     return pick
 

@@ -24,6 +24,11 @@ class Epoch:
     validation_loss: float | None
     validation_accuracy: float | None
 
+    @property
+    def steering(self) -> float:
+        """The loss that it is judged by."""
+        return self.training_loss if self.validation_loss is None else self.validation_loss
+
 
 @dataclass
 class Progress:

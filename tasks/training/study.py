@@ -99,7 +99,7 @@ def run(
         trial = _asked(space, first, tried, seed)
         folder = resume / f"trial-{number + 1}"
         epochs, whole = train(trial.params, _median_rule(trial), folder)
-        tried.append(Tried(trial.params, _losses(epochs), whole))
+        tried.append(Tried(trial.params, [epoch.steering for epoch in epochs], whole))
         write_json(store, [asdict(one) for one in tried])
         shutil.rmtree(folder, ignore_errors=True)  # a copy of weights and moments a trial would fill the disk
         say(f"Trial {number + 1} of {count}: {in_words(trial.params)}; {_end(tried[-1])}.")
@@ -159,21 +159,15 @@ def _rebuilt(space: Mapping[str, BaseDistribution], tried: Sequence[Tried], seed
     return study
 
 
-def _losses(epochs: Sequence[Epoch]) -> list[float]:
-    """Validation losses; an objective that has none is not searched."""
-    return [epoch.validation_loss for epoch in epochs if epoch.validation_loss is not None]
-
-
 def _median_rule(trial: Trial) -> Stops:
     """Whether its best epoch is worse than the median of the others by then; a resumed one tells all epochs anew."""
     told = 0
 
     def stops(history: Sequence[Epoch]) -> bool:
         nonlocal told
-        losses = _losses(history)
-        for step in range(told, len(losses)):
-            trial.report(losses[step], step)
-        told = len(losses)
+        for step in range(told, len(history)):
+            trial.report(history[step].steering, step)
+        told = len(history)
         return bool(trial.should_prune())  # NumPy's own, which JSON does not know
 
     return stops

@@ -78,7 +78,7 @@ class Supervised:
             total = self.learn.loss(logits, classes, weights, self.smoothing)
         return total, {"cross_entropy": float(total.detach())}
 
-    def _mixed(self, logits: torch.Tensor, classes: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    def _mixed(self, logits: Any, classes: Any, weights: Any) -> Any:
         """Loss of rows whose features are mixed with another's, against both labels by their shares.
 
         The head is linear and the shares add up to 1, so that logits mix as the features below it do. Source: Verma et
