@@ -28,6 +28,8 @@ from tasks.stage import Stage
 
 # Followers wait while the leader solves a head or fills the store.
 PATIENCE = timedelta(days=2)
+# Names the leader's process to a follower, who may have lost it before it could ask to die with it.
+LEADER = "GRAFT_LEADER"
 STARTED: list[subprocess.Popen[bytes]] = []
 
 
@@ -46,6 +48,8 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
     if rank() == 0:
         stage.run(name, main)
     stage.die_with_parent()
+    if os.environ.get(LEADER, str(os.getppid())) != str(os.getppid()):
+        sys.exit(2)
     root = Path.cwd()
     params = load(root / "params.yaml")
     stage.fix_randomness(params)
@@ -104,7 +108,8 @@ def _start(count: int) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, LEADER: os.getpid()}
+    shared |= {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
     for number in reversed(range(count)):
         os.environ |= {name: str(value) for name, value in (shared | {"RANK": number, "LOCAL_RANK": number}).items()}
         if number:

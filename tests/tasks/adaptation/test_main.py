@@ -303,7 +303,7 @@ def test_processes_share_a_search_and_the_leader_alone_speaks_and_writes(
     tree["resources"]["processes"] = 2
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     command, environment = [sys.executable, "-m", "tasks.adaptation"], os.environ | {"PYTHONPATH": str(REPO)}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=200)
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Starting from a solved head") == 1
     alone, shared = (read_json(one / "data/adaptation/adaptation.json") for one in (searched, root))

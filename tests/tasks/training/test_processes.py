@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from tasks import stage
 from tasks.artifacts import read_json
 from tasks.errors import InputError
 from tasks.training import processes
@@ -23,7 +24,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What the leader and its follower found."""
     folder = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "tests.sharing", "2", str(folder)]
-    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert read_json(folder / "end.json") == {"rank": 0, "world": 1}, "the leader alone goes on"
     return [read_json(folder / f"{rank}.json") for rank in range(2)]
@@ -74,3 +75,13 @@ def test_alone_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert processes.own(5) == ([0, 1, 2, 3, 4], 1.0) and processes.rank() == 0
     assert processes.add_up(torch.nn.Linear(1, 1), 0.5) == 0.5
     processes.end()
+
+
+def test_a_follower_whose_leader_is_gone_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": "1", processes.LEADER: "0"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(stage, "die_with_parent", lambda: None)
+    monkeypatch.setattr(stage, "fix_randomness", lambda params: pytest.fail("it went on"))
+    monkeypatch.chdir(REPO)
+    with pytest.raises(SystemExit):
+        processes.run("adaptation", lambda _: None)
