@@ -99,7 +99,8 @@ def _of_winner(
 
     def tried(values: Values, stops: Stops, folder: Path) -> tuple[Sequence[Epoch], bool]:
         one, epochs = set_up(bench, kind, settings, known | values), settings.search_epochs
-        job = replace(one.job, epochs=epochs, least_epochs=epochs, stops=stops)
+        # One that diverges loses: at half the rate it would stand for a rate that it did not have.
+        job = replace(one.job, epochs=epochs, least_epochs=epochs, halvings=0, stops=stops)
         history = train(make(), one.scope, one.objective, job, folder, say).history
         return history, len(history) == epochs
 

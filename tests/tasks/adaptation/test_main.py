@@ -228,6 +228,8 @@ def test_a_winner_that_diverges_in_the_whole_training_gives_way_to_the_next(
     finals: list[str] = []
 
     def diverging(*arguments: Any) -> Progress:
+        trial = arguments[4].name.startswith("trial")
+        assert (arguments[3].halvings == 0) is trial, "a rate is lowered in the whole training alone"
         if arguments[4].name.startswith("final"):
             finals.append(arguments[4].name)
             if len(finals) == 1:
