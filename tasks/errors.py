@@ -17,6 +17,11 @@ from pathlib import Path
 
 NO_ROOM = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 # Libraries in Rust and C++ report a refused write as text only.
+# Allocators say so in a RuntimeError: torch's of the CPU and of a GPU, oneDNN's, that of C++.
+NO_MEMORY_TEXT = re.compile(
+    r"out of memory|can(no|')t allocate memory|ALLOC_FAILED|bad_alloc|unable to allocate|could not create a memory",
+    re.IGNORECASE,
+)
 NO_ROOM_TEXT = re.compile(r"os error (27|28|30|122)|Errno (27|28|30|122)|No space left|File too large|disk is full")
 
 
@@ -84,3 +89,11 @@ def refused_write(error: BaseException, what: str = "an output") -> str | None:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
     name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else what
     return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."
+
+
+def lacked_memory(error: BaseException) -> str | None:
+    """What was refused, in the allocator's words, or None when the error is no lack of memory."""
+    kinds = MemoryError | RuntimeError | OSError
+    if not isinstance(error, kinds) or not (isinstance(error, MemoryError) or NO_MEMORY_TEXT.search(str(error))):
+        return None
+    return (str(error).splitlines() or ["an allocation failed"])[0].strip()[:200].rstrip(".")

@@ -22,13 +22,20 @@ import yaml
 
 from tasks import environment
 from tasks.artifacts import read_json, replace, write_json
-from tasks.errors import BusyError, GraftError, InputError, refused_write
+from tasks.errors import BusyError, GraftError, InputError, lacked_memory, refused_write
 from tasks.params import Params, load
 
 STATE = Path(".graft")
 RESUME = "resume"
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
+# What a stage's memory grows with, beside the length of its examples.
+GROWS_WITH = {
+    "selection": "selection.max_rows",
+    "adaptation": "adaptation.training.batch_rows",
+    "adaptation_control": "receipt.scratch.batch_rows",
+    "deployment": "deployment.calibration_rows",
+}
 BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."
 
 
@@ -109,9 +116,23 @@ def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
         main(stage)
         _swap_in(stage)
         shutil.rmtree(stage.state(RESUME) / name, ignore_errors=True)
+    except Exception as error:
+        if refused := lacked_memory(error):
+            raise InputError(_more_memory(name, params, refused)) from None
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # what a full disk refused must not go on filling it
     _record_run(stage, time.monotonic() - started)
+
+
+def _more_memory(name: str, params: Params, refused: str) -> str:
+    length = f"preparation.{params.project.modality}.max_tokens" if hasattr(params.examples, "max_tokens") else None
+    leaves = [leaf for leaf in (GROWS_WITH.get(name), length) if leaf]
+    lower = f"lower {' or '.join(leaves)}, or " if leaves else ""
+    return (
+        f"Stage {name} ran out of memory ({refused}): {lower}take a smaller model or more memory, and run again; the "
+        "last outputs are kept, and what was trained so far."
+    )
 
 
 def _swap_in(stage: Stage) -> None:
