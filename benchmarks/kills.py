@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 # What each child would else load for itself.
-import sklearn.linear_model  # noqa: F401
+import sklearn.linear_model
 import sklearn.model_selection  # noqa: F401
 import transformers.models.bert.modeling_bert  # noqa: F401
 

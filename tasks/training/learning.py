@@ -76,6 +76,10 @@ class Learning:
         """Move the weights by their gradients, clipped to this L2 norm, and forget these."""
         nn.utils.clip_grad_norm_(self._parameters(), max_norm)
         self.optimizer.step()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the gradients."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def _factor(self, name: str, level: int, progress: float) -> float:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from tasks.network import Network
 from tasks.params import Training
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
-from tasks.training import processes, recovery, resuming
+from tasks.training import memory, processes, recovery, resuming
 from tasks.training.augmentation import Augmentation
 from tasks.training.balance import validation_loss
 from tasks.training.decay import schedule
@@ -122,7 +123,8 @@ def _trained(
     with _below(network, learning, job, say) as place:
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
-            loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place)
+            fit = partial(memory.fitted, progress=progress, forget=learning.forget, say=say)
+            loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit)
             judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
             steering = judged[0] if judged else loss
             if not math.isfinite(steering):
@@ -164,16 +166,22 @@ def _below(network: Network, learning: Learning, job: Job, say: Callable[[str], 
 
 
 def _one_epoch(
-    network: Network, objective: Objective, learning: Learning, job: Job, epoch: int, place: Place | None
+    network: Network,
+    objective: Objective,
+    learning: Learning,
+    job: Job,
+    epoch: int,
+    place: Place | None,
+    fit: Callable[..., float],
 ) -> float:
     settings, per_epoch = job.settings, objective.steps(job.train)
     losses = []
     for i, rows in enumerate(objective.batches(job.train, job.seed * STEP_SEEDS + epoch)):
         step = epoch * per_epoch + i
         progress = step / (per_epoch * job.epochs)
-        torch.manual_seed((job.seed * STEP_SEEDS + step + processes.rank() * RANK_SEEDS) % 2**63)
         learning.follow(progress, job.rate * schedule(progress, settings.warmup_share, settings.decay))
-        losses.append(_gradients(network, objective, job, rows, step, progress, place))
+        compute = partial(_gradients, network, objective, job, rows, step, progress, place)
+        losses.append(fit(compute, partial(_positions, job, rows), settings.pass_positions))
         learning.step(settings.max_gradient_norm)
         if not math.isfinite(losses[-1]):
             break
@@ -181,9 +189,17 @@ def _one_epoch(
 
 
 def _gradients(
-    network: Network, objective: Objective, job: Job, rows: list[int], step: int, progress: float, place: Place | None
+    network: Network,
+    objective: Objective,
+    job: Job,
+    rows: list[int],
+    step: int,
+    progress: float,
+    place: Place | None,
+    at_most: int,
 ) -> float:
     """Leave the gradients of a step's mean loss, added up over its passes; that loss."""
+    torch.manual_seed((job.seed * STEP_SEEDS + step + processes.rank() * RANK_SEEDS) % 2**63)
     total, target, of_step = 0.0, device.of(network), len(rows)
     own, counts = processes.own(of_step, objective.divisible)
     rows = [rows[k] for k in own]
@@ -191,7 +207,7 @@ def _gradients(
     encoded = job.augmentation.rows(job.train, rows, step) if job.augmentation else plain
     parts = [list(range(len(rows)))]
     if objective.divisible:
-        parts = passes([job.encoder.positions(row) for row in encoded], job.settings.pass_positions)
+        parts = passes([job.encoder.positions(row) for row in encoded], at_most)
     for part in parts:
         if place:
             place([rows[k] for k in part])
@@ -203,6 +219,10 @@ def _gradients(
         loss.backward()
         total += float(loss.detach())
     return processes.add_up(network, total)
+
+
+def _positions(job: Job, rows: list[int]) -> list[int]:
+    return [job.encoder.positions(job.train.encoded[row]) for row in rows]
 
 
 def _evaluate(network: Network, job: Job, place: Place | None) -> tuple[float, float]:

@@ -41,6 +41,7 @@ class Progress:
         stopped: whether no epoch follows.
         learned: number of weights that learn.
         rolled_back: epochs, counted from 1, in which the loss stopped being finite.
+        pass_positions: what the memory of a GPU lowered those of the settings to; None where it holds them.
     """
 
     history: list[Epoch]
@@ -49,6 +50,7 @@ class Progress:
     stopped: bool = False
     learned: int = 0
     rolled_back: list[int] = field(default_factory=list)
+    pass_positions: int | None = None
 
 
 def copied(network: Network) -> dict[str, torch.Tensor]:

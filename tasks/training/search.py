@@ -63,6 +63,7 @@ class Trained:
             "epochs": len(self.progress.history),
             "best_epoch": self.progress.best_epoch + 1,
             "steps": self.progress.history[-1].step,
+            "pass_positions_lowered_to": self.progress.pass_positions,
             "rolled_back": recovery.record(self.rate, self.progress),
             "learned_weights": self.progress.learned,
             "weights": sum(parameter.numel() for parameter in self.network.parameters()),
