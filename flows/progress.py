@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 LINE_SECONDS = 10.0
+# As `tasks/training/pace.py` says it.
+TRAINS = re.compile(r"step \d+ of \d+: \d+ rows a second, about (.+) left")
 STARTED = re.compile(r"Running stage '([^']+)'")
 
 
 class StageBar(logging.Handler):
-    """Moves a bar from the lines that stages are announced with.
+    """Moves a bar from the lines that stages are announced with, and tells what a training has left.
 
     Args:
         bar: a `rich.progress.Progress`.
@@ -33,6 +35,8 @@ class StageBar(logging.Handler):
         self.task = bar.add_task("starting", total=self.total)
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self.running and (trains := TRAINS.search(record.getMessage())):
+            self.bar.update(self.task, description=f"{self.running}, this training about {trains[1]} left")
         match = STARTED.search(record.getMessage())
         if match and match[1] in self.left:
             if self.running:

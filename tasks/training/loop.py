@@ -31,6 +31,7 @@ from tasks.training.balance import validation_loss
 from tasks.training.decay import schedule
 from tasks.training.learning import Learning
 from tasks.training.objective import Objective
+from tasks.training.pace import Pace
 from tasks.training.passes import passes
 from tasks.training.resuming import Epoch, Progress
 from tasks.training.scope import Scope
@@ -89,7 +90,7 @@ def train(
         objective: from what.
         job: data, budget and seed.
         resume: folder for the state to go on from; None keeps none.
-        say: receives one line an epoch.
+        say: receives one line an epoch, and in long ones how fast it goes and what may be left.
 
     Returns:
         The history; `best` is infinite when no rate kept the loss finite for an epoch.
@@ -119,12 +120,12 @@ def _trained(
     best = best or resuming.copied(network)
     progress.learned = learning.count
     per_epoch = objective.steps(job.train)
-    stored = time.monotonic()
+    stored, pace = time.monotonic(), Pace(f"Rate {job.rate:g}", say)
     with _below(network, learning, job, say) as place:
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
             fit = partial(memory.fitted, progress=progress, forget=learning.forget, say=say)
-            loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit)
+            loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit, pace)
             judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
             steering = judged[0] if judged else loss
             if not math.isfinite(steering):
@@ -173,6 +174,7 @@ def _one_epoch(
     epoch: int,
     place: Place | None,
     fit: Callable[..., float],
+    pace: Pace,
 ) -> float:
     settings, per_epoch = job.settings, objective.steps(job.train)
     losses = []
@@ -183,6 +185,7 @@ def _one_epoch(
         compute = partial(_gradients, network, objective, job, rows, step, progress, place)
         losses.append(fit(compute, partial(_positions, job, rows), settings.pass_positions))
         learning.step(settings.max_gradient_norm)
+        pace(step + 1, per_epoch * job.epochs, len(rows))
         if not math.isfinite(losses[-1]):
             break
     return float(np.mean(losses))

@@ -8,6 +8,7 @@ import pytest
 from rich.progress import Progress
 
 from flows.progress import RowLines, StageBar, row_progress, stage_bar
+from tasks.training.pace import Pace
 
 SECONDS = {"selection": 60.0, "preparation": 30.0, "adaptation": 210.0}
 
@@ -26,6 +27,17 @@ def test_a_started_stage_moves_the_bar_by_what_came_before_it() -> None:
     assert said(handler, "Scoring one on 12 rows.") == (0, "selection, about 5 min left")
     assert said(handler, "Running stage 'preparation':") == (60, "preparation, about 4 min left")
     assert said(handler, "Running stage 'adaptation':") == (90, "adaptation, about 4 min left")
+
+
+def test_a_training_tells_the_bar_what_it_has_left() -> None:
+    handler = StageBar(Progress(disable=True), SECONDS)
+    now, lines = [0.0], []
+    pace = Pace("Rate 0.1", lines.append, lambda: now[0])
+    now[0] = 60.0
+    pace(10, 40, 16)
+    assert said(handler, lines[0])[1] == "starting", "of a stage that is not in the bar"
+    before = said(handler, "Running stage 'selection':")[0]
+    assert said(handler, lines[0]) == (before, "selection, this training about 30 min left")
 
 
 def test_without_a_terminal_nothing_is_asked_or_shown(capsys: pytest.CaptureFixture[str]) -> None:
