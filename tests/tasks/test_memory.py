@@ -36,7 +36,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         adaptation__scope__kind="full",
         selection__pools=["mean"],
         selection__folds=2,
-        selection__repeats=1,
         **{f"adaptation__training__{leaf}": value for leaf, value in changes.items()},
     )
     torch.manual_seed(0)

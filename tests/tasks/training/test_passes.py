@@ -41,7 +41,7 @@ def gradients(at_most: int, objective: Supervised) -> tuple[float, list[torch.Te
     made, work = network().eval(), job(pass_positions=at_most)
     ran: list[int] = []
     made.register_forward_hook(lambda *_: ran.append(1))
-    loss = loop._gradients(made, objective, work, list(range(16)), 0, 0.0, None)
+    loss = loop._gradients(made, objective, work, list(range(16)), 0, 0.0, None, at_most)
     return loss, [parameter.grad for parameter in made.parameters() if parameter.grad is not None], len(ran)
 
 
