@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import re
@@ -97,6 +96,13 @@ def recorded(flow: Flow[..., State[Any]], root: Path) -> State[Any]:
     return state
 
 
+class _Apart(subprocess.Popen[Any]):
+    """A class, since what is imported meanwhile may name one."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named | {"start_new_session": True})
+
+
 @contextmanager
 def sessions_apart() -> Iterator[None]:
     """Let processes that are started here meanwhile have a session of their own, which no signal to our group reaches.
@@ -106,7 +112,7 @@ def sessions_apart() -> Iterator[None]:
     it, has no setting for that.
     """
     popen = subprocess.Popen
-    subprocess.Popen = functools.partial(popen, start_new_session=True)  # type: ignore[assignment,misc]
+    subprocess.Popen = _Apart  # type: ignore[misc]
     try:
         yield
     finally:
