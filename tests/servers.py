@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,3 +98,19 @@ def s3() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+@contextmanager
+def bucket(name: str) -> Iterator[Any]:
+    """A client of a server that speaks S3, with a bucket of this name; the environment says where and who we are."""
+    with s3() as address, pytest.MonkeyPatch.context() as patch:
+        for variable, value in {
+            "AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ENDPOINT_URL": address,
+        }.items():  # fmt: skip
+            patch.setenv(variable, value)
+        import boto3
+
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=name)
+        yield client

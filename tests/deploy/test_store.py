@@ -22,7 +22,7 @@ from tasks.errors import InputError
 from tasks.runtime import check_bundle
 from tests.bundles import flip_byte, tiny_bundle
 from tests.releasing import CONTEXT, added, moves, refused
-from tests.servers import free_port, s3
+from tests.servers import bucket, free_port
 from tests.serving import run
 
 Make = Callable[..., Releases]
@@ -33,16 +33,8 @@ class Killed(BaseException):
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[None]:
-    with s3() as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": address,
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        import boto3
-
-        boto3.client("s3").create_bucket(Bucket="models")
+def models() -> Iterator[None]:
+    with bucket("models"):
         yield
 
 
@@ -59,7 +51,7 @@ def make(tmp_path: Path) -> Make:
 @pytest.fixture(params=["s3://models", "memory://models"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     if request.param.startswith("s3"):
-        request.getfixturevalue("bucket")
+        request.getfixturevalue("models")
     return made(request.param, tmp_path)
 
 
@@ -218,7 +210,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     assert releases.current() == b and moves(releases) == [(None, a), (a, b)]
 
 
-@pytest.mark.usefixtures("bucket")
+@pytest.mark.usefixtures("models")
 def test_s3_refuses_what_comes_between_reading_and_writing(tmp_path: Path) -> None:
     place = Objects(f"s3://models/{tmp_path.name}", "GRAFT_RELEASES")
     assert place.put("alias", b"1", None) and not place.put("alias", b"2", None)
@@ -274,7 +266,7 @@ def test_a_cache_that_cannot_be_written_is_told(make: Make, tmp_path: Path) -> N
         make("barred").path_of(version)
 
 
-@pytest.mark.usefixtures("bucket")
+@pytest.mark.usefixtures("models")
 def test_what_keeps_us_from_a_store_is_one_sentence_without_a_secret(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

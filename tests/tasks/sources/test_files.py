@@ -17,7 +17,7 @@ import pytest
 
 from tasks.errors import InputError
 from tasks.sources import files, reach
-from tests.servers import free_port, s3
+from tests.servers import bucket, free_port
 
 CSV = b"text,label\nwhere is it,a\nnot here,b\n"
 COMMIT = "c" * 40
@@ -127,17 +127,8 @@ def test_what_the_hub_does_not_have(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[str]:
-    with s3() as address, pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "AWS_ACCESS_KEY_ID": "ada", "AWS_SECRET_ACCESS_KEY": "hunter2", "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ENDPOINT_URL": address,
-        }.items():  # fmt: skip
-            patch.setenv(name, value)
-        import boto3
-
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="rows")
+def store() -> Iterator[None]:
+    with bucket("rows") as client:
         client.put_object(Bucket="rows", Key="rows.csv", Body=CSV)
         for name in ("left/1.png", "right/2.png", "right/.hidden"):
             client.put_object(Bucket="rows", Key=f"images/{name}", Body=name.encode())
@@ -148,7 +139,7 @@ def store() -> Iterator[str]:
             pq.write_table(table, sink)
             client.put_object(Bucket="rows", Key=f"day=1/{name}.parquet", Body=sink.getvalue().to_pybytes())
         client.put_object(Bucket="rows", Key="day=2/c.parquet", Body=b"PAR1 broken")
-        yield address
+        yield
 
 
 @pytest.mark.usefixtures("store")
