@@ -210,6 +210,25 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(
     assert releases.current() == b and moves(releases) == [(None, a), (a, b)]
 
 
+def test_a_move_is_refused_where_another_came_first(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b, c = added(releases, tmp_path, 3)
+    for version in (a, b):
+        releases.promote(version, "r", CONTEXT)
+    move = Store.move
+
+    def second(self: Store, record: dict[str, Any]) -> bool:
+        monkeypatch.undo()
+        releases.promote(c, "first", CONTEXT)
+        return move(self, record)
+
+    monkeypatch.setattr(Store, "move", second)
+    with refused(f"Another moved champion from {b} to {c} meanwhile, so that this rollback to {a} was not made"):
+        releases.rollback("r", CONTEXT)
+    assert releases.current() == c and moves(releases) == [(None, a), (a, b), (b, c)]
+
+
 @pytest.mark.usefixtures("models")
 def test_s3_refuses_what_comes_between_reading_and_writing(tmp_path: Path) -> None:
     place = Objects(f"s3://models/{tmp_path.name}", "GRAFT_RELEASES")
