@@ -99,6 +99,20 @@ def test_the_loss_has_its_parts_and_moves_the_body(kind: str) -> None:
     assert (net.head.weight.grad is not None) is objective.learns_head, "a head that learns is one that judges"
 
 
+@pytest.mark.parametrize("kind", [*OBJECTIVES, "mixed"])
+def test_a_batch_is_divided_only_where_its_loss_is_the_mean_of_its_parts(kind: str) -> None:
+    objective = supervised(mixup=0.5) if kind == "mixed" else made(kind)[0]
+    data, net = rows(8, 1), network().eval()
+
+    def loss(places: slice) -> float:
+        torch.manual_seed(0)
+        inputs = loop.networks.tensors(job().encoder, data.encoded[places])
+        return float(objective.loss(net, inputs, classes_of(data)[places], 0.0)[0].detach())
+
+    whole, parts = loss(slice(8)), [loss(slice(4)), loss(slice(4, 8))]
+    assert bool(abs(whole - np.mean(parts)) < 1e-6) is objective.divisible
+
+
 def classes_of(data: Prepared) -> torch.Tensor:
     return torch.from_numpy(data.classes)
 
