@@ -146,9 +146,17 @@ def test_killed_and_resumed_ends_like_undisturbed_under_every_scope(tmp_path: Pa
     assert same(again, undisturbed) and progress == whole, "one that has ended is not taken up"
 
 
+class Rising(Contrastive):
+    """Its loss rises whatever is learned."""
+
+    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
+        total, parts = super().loss(model, inputs, classes, progress)
+        return total + 100 * progress, parts
+
+
 def test_an_epoch_that_no_head_can_judge_says_so_and_is_kept() -> None:
     told: list[str] = []
-    objective, work = made("contrastive")
+    objective, (_, work) = Rising(8, 8, 0.3), made("contrastive")
     progress = train(stack(), scope("full"), objective, replace(work, epochs=3), None, told.append)
     assert [epoch.validation_loss for epoch in progress.history] == [None] * 3
     assert progress.best_epoch == 2 and progress.best == progress.history[-1].training_loss
