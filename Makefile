@@ -35,6 +35,7 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.quantised $(SETS) .graft/bench/forms
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.selection_full $(SETS) .graft/bench
+	$(BIN)/python -m benchmarks.trainer $(SETS) .graft/bench/trainer
 	$(BIN)/python -m benchmarks.planted_faults $(SETS)/text-classification/trec/train.csv $(SETS)/text-classification/banking77/train.csv
 
 $(VENV)/ready: pyproject.toml requirements.lock

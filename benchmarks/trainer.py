@@ -29,7 +29,7 @@ from benchmarks.text_sets import CANDIDATE, load
 
 HOUSE = Path(__file__).resolve().parents[1]
 PRECISIONS, SIDES = ("float32", "bfloat16"), ("graft", "trainer", "grouped")
-VALIDATION_SHARE = 0.1
+VALIDATION_SHARE, PEER = 0.1, "peers/trainer/bin/python"
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def measured(side: str, told: dict[str, Any], work: Path) -> dict[str, float]:
     """Of one side in a process of its own: what it prints, and the most anonymous memory it had, in MB."""
     path = work / f"{os.getpid()}.json"
     path.write_text(json.dumps(told | {"sampling": "group_by_length" if side == "grouped" else "random"}))
-    peer = [work / "peers/trainer/bin/python", HOUSE / "benchmarks/peers/trainer_app.py", path]
+    peer = [work / PEER, HOUSE / "benchmarks/peers/trainer_app.py", path]
     command = [sys.executable, "-m", "benchmarks.trainer", path] if side == "graft" else peer
     environment = os.environ | {"OMP_NUM_THREADS": str(told["threads"]), "HF_HUB_OFFLINE": "1"}
     with subprocess.Popen(
@@ -195,6 +195,9 @@ def main() -> None:
 
     data, work = Path(sys.argv[1]), Path(sys.argv[2])
     draws, threads = (int(value) for value in (sys.argv[3:5] + ["5", "1"][len(sys.argv[3:5]) :]))
+    if not (work / PEER).is_file():
+        print(f"{work / PEER} is not there: make it with benchmarks/peers/trainer.txt, or there is nothing to compare.")
+        return
     model = resolve(CANDIDATE, Path.cwd())
     for name in sys.argv[5:] or TASKS:
         for draw in range(draws):
