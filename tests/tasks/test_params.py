@@ -101,6 +101,8 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("adaptation__scope__kind", "most"),
         ("adaptation__scope__frozen__inverse_regularisation", [1.0, 0.0]),
         ("adaptation__training__learning_rates", [0.0]),
+        ("receipt__scratch__learning_rates", [0.0]),
+        ("adaptation__scope__top__blocks", 0),
         ("receipt__metric", "auc"),
         ("receipt__resamples", 99),
         ("deployment__opset", 24),

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
+<<<<<<< HEAD
+=======
+from tasks.errors import InputError
+from tasks.sections import Scope as Settings
+>>>>>>> 2b32541 (More blocks than there are, and biases where there are none, are refused in a sentence)
 from tasks.training.scope import Scope
 from tasks.training.settings import Scope as Settings
 
@@ -15,4 +21,12 @@ FASTER = 10.0
 
 def scope(settings: Settings, depth: int) -> Scope:
     """Biases, and the weights of norms, which some families have instead, learn in all blocks and outside of them."""
-    return Scope(lambda name, block, progress: FASTER if VECTOR.search(name) else 0.0)
+    return Scope(lambda name, block, progress: FASTER if VECTOR.search(name) else 0.0, _refuse_without)
+
+
+def _refuse_without(backbone: Any) -> None:
+    if not any(VECTOR.search(name) for name, _ in backbone.named_parameters()):
+        raise InputError(
+            f"{type(backbone).__name__} has neither biases nor norms that could learn: set adaptation.scope.kind to "
+            "top, gradual, lora or full."
+        )

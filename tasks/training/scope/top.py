@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+<<<<<<< HEAD
+=======
+from tasks.errors import InputError
+from tasks.sections import Scope as Settings
+>>>>>>> 2b32541 (More blocks than there are, and biases where there are none, are refused in a sentence)
 from tasks.training.scope import Scope
 from tasks.training.settings import Scope as Settings
 
 
 def scope(settings: Settings, depth: int) -> Scope:
-    """The highest `top.blocks` blocks learn; where there are fewer, all of them, but nothing before the first."""
-    lowest = max(0, depth - settings.top.blocks)
-    return Scope(lambda name, block, progress: float(block >= lowest))
+    """The highest `top.blocks` blocks learn, and nothing before the first.
+
+    Raises:
+        InputError: there are fewer.
+    """
+    blocks = settings.top.blocks
+    if blocks > depth:
+        raise InputError(
+            f"adaptation.scope.top.blocks is {blocks}, but {depth or 'none'} of the model's blocks are kept: "
+            f"{f'set it to {depth} at most, or ' if depth else 'set '}adaptation.scope.kind to full."
+        )
+    return Scope(lambda name, block, progress: float(block >= depth - blocks))

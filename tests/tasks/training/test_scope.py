@@ -176,11 +176,30 @@ def test_what_does_not_learn_is_in_evaluation_mode(kind: str) -> None:
     assert learning.boundary == min(awake, default=DEPTH)
 
 
-@pytest.mark.parametrize(("blocks", "lowest"), [(1, 2), (2, 1), (3, 0), (99, 0)])
+@pytest.mark.parametrize(("blocks", "lowest"), [(1, 2), (2, 1), (3, 0)])
 def test_the_highest_blocks_learn_and_never_what_lies_before_the_first(blocks: int, lowest: int) -> None:
     settings = SETTINGS.model_copy(update={"top": sections.TopScope(blocks=blocks)})
     factor = scopes.get("top", settings, DEPTH).lr_factor
     assert [number for number in range(-1, DEPTH + 1) if factor("", number, 0.5)] == list(range(lowest, DEPTH + 1))
+
+
+@pytest.mark.parametrize(
+    ("depth", "told"),
+    [
+        (1, "but 1 of the model's blocks are kept: set it to 1 at most, or adaptation.scope.kind to full."),
+        (0, "but none of the model's blocks are kept: set adaptation.scope.kind to full."),
+    ],
+)
+def test_more_blocks_than_there_are_cannot_learn(depth: int, told: str) -> None:
+    settings = SETTINGS.model_copy(update={"top": sections.TopScope(blocks=2)})
+    with pytest.raises(InputError) as caught:
+        scopes.get("top", settings, depth)
+    assert caught.value.sentences == [f"adaptation.scope.top.blocks is 2, {told}"]
+
+
+def test_a_body_without_biases_and_norms_has_nothing_that_learns_by_them() -> None:
+    with pytest.raises(InputError, match=r"^Linear has neither biases nor norms .* set adaptation\.scope\.kind to top"):
+        scope("bias").prepare(nn.Linear(2, 2, bias=False))
 
 
 @pytest.mark.parametrize(
