@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-=======
 from tasks.errors import InputError
-from tasks.sections import Scope as Settings
->>>>>>> 2b32541 (More blocks than there are, and biases where there are none, are refused in a sentence)
 from tasks.training.scope import Scope
 from tasks.training.settings import Scope as Settings
 
