@@ -32,8 +32,8 @@ WAIT_SECONDS = 10.0
 # What a stage's memory grows with, beside the length of its examples.
 GROWS_WITH = {
     "selection": "selection.max_rows",
-    "adaptation": "adaptation.training.batch_rows",
-    "adaptation_control": "receipt.scratch.batch_rows",
+    "adaptation": "adaptation.training.pass_positions",
+    "adaptation_control": "receipt.scratch.pass_positions",
     "deployment": "deployment.calibration_rows",
 }
 BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."

@@ -67,7 +67,7 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any, str, int],
 
 
 CASES: list[tuple[str, Any, int, Any, str, str]] = [
-    ("adaptation", adaptation, 100 * MB, search, "train", "adaptation.training.batch_rows"),
+    ("adaptation", adaptation, 100 * MB, search, "train", "adaptation.training.pass_positions"),
     ("selection", selection, 40 * MB, features, "compute", "selection.max_rows"),
 ]
 
