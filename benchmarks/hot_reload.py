@@ -29,7 +29,7 @@ async def client(port: int, word: str, versions: list[str], stop: asyncio.Event,
     while not stop.is_set():
         status, content = await load.ask(*connection, body)
         if status != 200:
-            found["failed"] += 1
+            found[f"status {status}"] += 1
             continue
         answer = json.loads(content)
         opposite = versions.index(answer["version"])
@@ -53,7 +53,8 @@ async def reloads(port: int, pid: int, releases: Releases, versions: list[str], 
         memory.append(load.memory_mb(pid))
     stop.set()
     await asyncio.gather(*clients)
-    print(f"{count} reloads, {found.total()} requests: {found['failed']} failed, {found['wrong']} wrong")
+    failed = {what: times for what, times in found.items() if what not in versions}
+    print(f"{count} reloads, {found.total()} requests, failed or wrong: {failed or 0}")
     print(f"memory after each tenth, MB: {' '.join(f'{one:.1f}' for one in memory[:: max(1, count // 10)])}")
 
 

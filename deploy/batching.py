@@ -17,7 +17,7 @@ from tasks.errors import GraftError
 
 # Rows that may share a pass with the oldest are looked for among so many batches.
 LOOK_BATCHES = 8
-# Weight of the last pass in the mean time of a row.
+# Weight of the newest pass in the mean time of a row.
 NEWEST = 0.1
 
 
@@ -102,7 +102,8 @@ class Batcher:
         self._batch_rows, self._batch_tokens = batch_rows, batch_tokens
         self._wait_s, self._queue_rows, self._longest_s = wait_s, queue_rows, longest_s
         self._queue: deque[_Row] = deque()
-        self._running, self._row_s, self._last_row_s = 0, 0.0, 0.0
+        self._running, self._row_s, self._newest_row_s = 0, 0.0, 0.0
+        self._newest: deque[tuple[int, float]] = deque()  # rows and seconds of so many passes as fill one
         self._passes, self._busy, self._free = passes, 0, asyncio.Semaphore(passes)
         self._wake = asyncio.Event()
         self._idle = self._answered = self._closing = False
@@ -121,8 +122,8 @@ class Batcher:
             Overloaded: the queue has no place for all of them, or they would wait too long.
         """
         before = self.waiting + coming
-        # The slower of the two: when passes become slow, what waits already will be late.
-        wait_s = (before + self._running) * max(self._row_s, self._last_row_s)
+        # The slower of the two: when passes become slow, what waits already will be late. All passes are busy then.
+        wait_s = (before + self._running) * max(self._row_s, self._newest_row_s) / self._passes
         if before + rows > self._queue_rows:
             raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.", wait_s)
         if wait_s > self._longest_s:
@@ -215,12 +216,16 @@ class Batcher:
         finally:
             self._free.release()
             self._busy, self._running, self._answered = self._busy - 1, self._running - len(rows), True
-            # As if all passes were busy, which they are when rows wait.
-            self._took((time.monotonic() - began) / len(rows) / self._passes)
+            self._took(len(rows), time.monotonic() - began)
         for row, answer in zip(batch, logits, strict=True):
             row.submission.take(row.place, answer)
 
-    def _took(self, row_s: float) -> None:
-        self._last_row_s = row_s
+    def _took(self, rows: int, seconds: float) -> None:
         # From 0 on, since a first pass is slow for reasons that do not come again.
-        self._row_s += NEWEST * (row_s - self._row_s)
+        self._row_s += NEWEST * (seconds / rows - self._row_s)
+        self._newest.append((rows, seconds))
+        while sum(rows for rows, _ in self._newest) - self._newest[0][0] >= self._batch_rows:
+            self._newest.popleft()
+        answered = sum(rows for rows, _ in self._newest)
+        # A single row that was held up says little of others.
+        self._newest_row_s = sum(seconds for _, seconds in self._newest) / max(answered, self._batch_rows)

@@ -281,9 +281,28 @@ def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(
         gate.open()
         await asyncio.gather(*tasks)
         now = 0.0
-        batcher._took(0.0)  # one quick pass: the mean of those before it counts still
+        batcher._took(1, 0.0)  # one quick pass: the mean of those before it counts still
         with pytest.raises(Overloaded):
             batcher.admit(1, coming=20)
+        await batcher.close()
+
+    run(test())
+
+
+def test_one_row_that_was_held_up_refuses_nobody_and_many_do() -> None:
+    async def test() -> None:
+        batcher = Batcher(Gate(), batch_rows=4, longest_s=5.0)
+        await asyncio.sleep(0)
+        batcher._took(1, 4.0)  # the very first
+        batcher.admit(1, coming=4)
+        for _ in range(20):
+            batcher._took(2, 0.2)
+        batcher._took(1, 4.0)
+        batcher.admit(1, coming=4)
+        for _ in range(3):
+            batcher._took(1, 4.0)
+        with pytest.raises(Overloaded, match=r"wait for 16.0 seconds"):
+            batcher.admit(1, coming=4)
         await batcher.close()
 
     run(test())
