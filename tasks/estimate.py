@@ -62,9 +62,11 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     """Stage -> examples that pass through the network, one that is learned from counting as three."""
     train, learned, test = (len(clean.of(*s)) for s in (("train",), ("train", "validation"), ("test",)))
     adaptation, scratch = params.adaptation, params.receipt.scratch
-    full = learned / len(clean.labels) >= params.selection.strategy.full_from_rows_per_label
-    full = full if adaptation.scope.kind == "auto" else adaptation.scope.kind != "frozen"
-    pairs = adaptation.objective.contrastive if adaptation.objective.kind == "contrastive" else None
+    few = learned / len(clean.labels) < params.selection.strategy.full_from_rows_per_label
+    scope, objective = adaptation.scope.kind, adaptation.objective.kind
+    chosen = objective == "auto" and scope == "auto" and few
+    pairs = adaptation.objective.contrastive if chosen or objective == "contrastive" else None
+    full = bool(pairs) or not few if scope == "auto" else scope != "frozen"
     share = STEP / FORWARD
     search = adaptation.search if full and not pairs else adaptation.search.model_copy(update={"trials": 0})
     steps = share * (pairs.steps * pairs.batch_rows if pairs else train * search.epochs(adaptation.training))

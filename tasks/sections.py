@@ -109,7 +109,7 @@ class Strategy(Strict):
     """What decides, at adaptation.scope.kind auto, what learns: the table is tasks/selection/strategy.py."""
 
     full_from_rows_per_label: int = Field(
-        ge=1, description="Mean training rows per label from which full fine-tuning is chosen."
+        ge=1, description="Mean training rows per label from which labels are learned from; under it, pairs of rows."
     )
     max_steps: int | None = Field(
         ge=1, description="Gradient steps that a training may take, its search included: over it, frozen; or null."

@@ -22,11 +22,11 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     settings = stage.params.selection.strategy
     ranked = choice.ranked(scored)
     deepest = choice.deepest(ranked[0], scored)
-    adaptation = stage.params.adaptation
-    steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
+    steps, batch_rows = _steps(stage, clean)
 
     def seconds_per_step() -> float:
-        return short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
+        timed = short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
+        return timed * batch_rows / stage.params.adaptation.training.batch_rows
 
     over = strategy.over_budget(steps, settings, seconds_per_step)
     competing = halving.entrants(ranked, settings.halving, trains=over is None)
@@ -54,3 +54,13 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates, live)
     chosen["strategy"]["halving"] = halving.record(rounds)
     return chosen
+
+
+def _steps(stage: Stage, clean: Clean) -> tuple[int, int]:
+    """Gradient steps of the training that may be picked, and the rows of each."""
+    adaptation, settings = stage.params.adaptation, stage.params.selection.strategy
+    few = len(clean.of("train", "validation")) / len(clean.labels) < settings.full_from_rows_per_label
+    if few and adaptation.objective.kind == "auto" and settings.halving.models is None:
+        return adaptation.objective.contrastive.steps, adaptation.objective.contrastive.batch_rows
+    steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
+    return steps, adaptation.training.batch_rows

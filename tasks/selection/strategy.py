@@ -45,6 +45,11 @@ class Evidence:
         """Their mean."""
         return self.rows / self.labels
 
+    @property
+    def few(self) -> bool:
+        """Whether they are too few to move every weight by the labels."""
+        return self.rows_per_label < self.full_from
+
     def record(self) -> dict[str, Any]:
         """As JSON."""
         return asdict(self) | {"probe": round(self.probe, 4), "rows_per_label": round(self.rows_per_label, 1)}
@@ -94,6 +99,7 @@ def _survives(scope: str) -> Rule:
     return Rule("short adaptations", lambda evidence: evidence.survivor == scope, scope, because)
 
 
+UNDER = "{rows_per_label:.0f} training rows per label are under selection.strategy.full_from_rows_per_label {full_from}"
 RULES: tuple[Rule, ...] = (
     Rule(
         "pairs", lambda e: e.objective == "contrastive", "full", "adaptation.objective.kind names them", "contrastive"
@@ -101,12 +107,13 @@ RULES: tuple[Rule, ...] = (
     Rule("budget", lambda e: e.over_budget is not None, "frozen", "{over_budget}"),
     *(_survives(scope) for scope in SCOPES),
     Rule(
-        "few rows",
-        lambda e: e.rows_per_label < e.full_from,
+        "few rows, by their labels",
+        lambda e: e.few and e.objective == "supervised",
         "frozen",
-        "{rows_per_label:.0f} training rows per label are under selection.strategy.full_from_rows_per_label "
-        "{full_from}, where a solved head on frozen features beats moving every weight",
+        f"{UNDER}, where a solved head on frozen features beats moving every weight by the labels, as "
+        "adaptation.objective.kind has it",
     ),
+    Rule("few rows", lambda e: e.few, "full", f"{UNDER}, where pairs of rows move the body best", "contrastive"),
     Rule(
         "enough rows",
         lambda e: True,

@@ -41,10 +41,13 @@ def test_passes_of_pairs_by_hand() -> None:
     assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5), "the control is refitted too"
 
 
-@pytest.mark.parametrize(("threshold", "full"), [(60, True), (61, False)])
-def test_auto_guesses_the_scope_as_selection_will(threshold: int, full: bool) -> None:
-    found = estimate.row_passes(params(selection__strategy__full_from_rows_per_label=threshold), ROWS)
-    assert (found["adaptation"] > 1000) is full
+@pytest.mark.parametrize(
+    ("threshold", "objective", "learned"),
+    [(60, "auto", 3 * 100 * (2 + 4)), (61, "auto", 3 * 30 * 32 + 120), (61, "supervised", 120)],
+)
+def test_auto_guesses_scope_and_objective_as_selection_will(threshold: int, objective: str, learned: int) -> None:
+    changes = {"selection__strategy__full_from_rows_per_label": threshold, "adaptation__objective__kind": objective}
+    assert estimate.row_passes(params(**changes), ROWS)["adaptation"] == 30 + learned
 
 
 def test_trials_and_seeds_count() -> None:

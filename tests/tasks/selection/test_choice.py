@@ -10,7 +10,7 @@ from tasks.params import Incumbent
 from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking, stays
 from tasks.selection.strategy import Evidence, pick
 
-FROZEN = pick(Evidence(rows=10, labels=2, probe=0.8, steps=4, full_from=200))
+FROZEN = pick(Evidence(rows=10, labels=2, probe=0.8, steps=4, full_from=200, objective="supervised"))
 
 
 def scored(log_loss: float, operations: int, **changes: Any) -> Scored:
@@ -78,7 +78,7 @@ def test_the_choice_says_what_learns_why_and_on_what_evidence() -> None:
     assert (chosen["scope"], chosen["scope_reason"]) == ("frozen", FROZEN.reason)
     assert chosen["objective"] == FROZEN.objective == "supervised"
     assert chosen["strategy"] == {
-        "rule": "few rows",
+        "rule": "few rows, by their labels",
         "evidence": FROZEN.evidence.record(),
         "sentence": FROZEN.sentence,
     }

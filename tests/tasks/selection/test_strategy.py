@@ -22,7 +22,8 @@ DECIDES: dict[tuple[str, str, str], dict[str, Any]] = {
     ("pairs", "full", "contrastive"): {"objective": "contrastive", "over_budget": "the 60 steps exceed 10", "rows": 9},
     ("budget", "frozen", "supervised"): {"over_budget": "the 60 steps exceed 10"},
     **{("short adaptations", scope, "supervised"): {"survivor": scope} for scope in SCOPES},
-    ("few rows", "frozen", "supervised"): {"rows": 199},
+    ("few rows, by their labels", "frozen", "supervised"): {"rows": 199, "objective": "supervised"},
+    ("few rows", "full", "contrastive"): {"rows": 199},
     ("enough rows", "full", "supervised"): {"rows": 200},
 }
 
