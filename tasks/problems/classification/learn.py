@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Logit of a label that no training row has: it is never answered, and its probability stays above 0.
 ABSENT = -30.0
 MAX_ITERATIONS = 2000
+# Share of the largest spread under which a feature is constant but for rounding: standardised, that would be an answer.
+CONSTANT = 1e-4
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def solve_head(
     from sklearn.linear_model import LogisticRegression
 
     mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale = np.where(scale > 1e-8, scale, 1.0)
+    scale = np.where(scale > CONSTANT * scale.max(), scale, 1.0)
     present = np.unique(classes)
     weight = np.zeros((count, features.shape[1]), dtype=np.float64)
     bias = np.full(count, ABSENT)

@@ -134,3 +134,13 @@ def test_torch_loss_is_the_mean_negative_log_probability() -> None:
     )
     assert float(weighted) == pytest.approx((-math.log(0.75) + 3 * math.log(2)) / 2), "over rows, not over weights"
     assert learn.make_head(3, 2).weight.shape == (2, 3)
+
+
+def test_a_feature_that_is_constant_but_for_rounding_gets_no_weight() -> None:
+    random = np.random.default_rng(3)
+    classes = np.arange(60) % 2
+    features = random.normal(size=(60, 4)) + 2 * np.eye(2, 4)[classes]
+    dead = np.column_stack([features, 0.5 + 1e-7 * random.normal(size=60)])
+    head, without = (learn.solve_head(values, classes, 2, 1.0) for values in (dead, features))
+    assert abs(head.weight[:, 4]).max() < 1e-3, "standardised, it would have thousands"
+    np.testing.assert_allclose(head.logits(dead), without.logits(features), atol=1e-3)
