@@ -15,8 +15,8 @@ import numpy as np
 from tasks.selection import strategy
 
 BASELINES = ("classical", "probe")
-# Mean rows per label from which every block learns, tried as thresholds. They lie between the sizes of the grid: where
-# a label has fewer rows than a size asks for, the mean is under it.
+# Mean rows per label from which labels are learned from, tried as thresholds. They lie between the sizes of the grid:
+# where a label has fewer rows than a size asks for, the mean is under it.
 NEVER = 10**9
 THRESHOLDS = (1, 20, 50, 100, 200, 500, NEVER)
 Where = tuple[str, str]
@@ -86,7 +86,7 @@ def by_table(full_from: int) -> Pick:
 
 
 def fitted(whole: Mapping[Where, Sequence[Draw]]) -> int:
-    """The threshold with the least mean gap; of equals the highest, since frozen costs less."""
+    """The threshold with the least mean gap; of equals the highest, since pairs cost less."""
     gaps = {one: mean_gap(whole, by_table(one)) for one in THRESHOLDS}
     return min(THRESHOLDS, key=lambda one: (round(gaps[one], 6), -one))
 
