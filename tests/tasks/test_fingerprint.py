@@ -55,10 +55,10 @@ def changed(before: dict[str, str]) -> set[str]:
 
 def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     before = hashes()
-    edit(house, "tasks/training/loop.py", "STEP_SEEDS = ", "\n\n# another comment\nSTEP_SEEDS = ")
+    edit(house, "tasks/training/loop.py", "STEP_SEEDS, ", "\n\n# another comment\nSTEP_SEEDS, ")
     edit(house, "tasks/training/loop.py", '"""The one training loop.', '"""Another sentence.')
     edit(house, "tasks/training/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
-    edit(house, "tasks/training/resuming.py", '"""What one epoch did; losses in nats per row."""', '"""One epoch."""')
+    edit(house, "tasks/training/resuming.py", '"""What one epoch did; losses', '"""One epoch; losses')
     assert changed(before) == set()
 
 
