@@ -48,7 +48,8 @@ class Store:
 
     def add(self, bundle: Path, manifest: Manifest) -> None:
         """Upload a bundle, its manifest last; one that is there and whole stays as it is."""
-        if self._is_whole(manifest.version):
+        # The store is asked too: a copy in the cache may be of another one.
+        if self._has(manifest.version) and self._is_whole(manifest.version):
             return
         for name in manifest.files:
             self._objects.upload(bundle / name, f"{manifest.version}/{name}")

@@ -64,7 +64,7 @@ class Workbench:
     @property
     def solved(self) -> bool:
         """Whether the head is solved in the end, since it does not learn, and refitted with the validation rows."""
-        return self.kind == "frozen" or not self.objective(self.training, self.data, self.learned_from).learns_head
+        return self.kind == "frozen" or not objectives.learns_head(self.learned_from)
 
     @property
     def training(self) -> Training:

@@ -23,8 +23,8 @@ def cells(name: str, size: int, draw: int = 0, **right: str) -> list[dict[str, A
     ]
 
 
-def frozen_wins_under(name: str, border: int) -> list[dict[str, Any]]:
-    both = {True: {"frozen": HIGH, "full": LOW}, False: {"frozen": LOW, "full": HIGH}}
+def pairs_win_under(name: str, border: int) -> list[dict[str, Any]]:
+    both = {True: {"contrastive": HIGH, "full": LOW}, False: {"contrastive": LOW, "full": HIGH}}
     return [cell for size in (8, 32, 128) for cell in cells(name, size, **both[size < border])]
 
 
@@ -45,9 +45,9 @@ def test_the_threshold_of_a_set_comes_from_the_others() -> None:
     # The reviews of two kinds of goods are one group: neither helps to choose the threshold of the other.
     whole = draws(
         [
-            *frozen_wins_under("trec", 32),
-            *frozen_wins_under("amazon_books", 128),
-            *frozen_wins_under("amazon_kitchen", 128),
+            *pairs_win_under("trec", 32),
+            *pairs_win_under("amazon_books", 128),
+            *pairs_win_under("amazon_kitchen", 128),
         ]
     )
     assert fitted(whole) == 100
@@ -62,13 +62,13 @@ def test_the_threshold_of_a_set_comes_from_the_others() -> None:
 
 
 def test_of_equal_thresholds_the_one_that_trains_less_is_taken() -> None:
-    whole = draws(cells("a", 32, frozen=HIGH, full=HIGH))
+    whole = draws(cells("a", 32, contrastive=HIGH, full=HIGH))
     assert fitted(whole) == NEVER
 
 
 def test_the_pick_is_that_of_the_pipelines_table() -> None:
-    whole = draws(frozen_wins_under("a", 128))
-    assert [by_table(100)(of[0].evidence) for of in whole.values()] == ["full", "frozen", "frozen"]
+    whole = draws(pairs_win_under("a", 128))
+    assert [by_table(100)(of[0].evidence) for of in whole.values()] == ["full", "contrastive", "contrastive"]
     assert mean_gap(whole, by_table(100)) == 0 and mean_gap({}, by_table(100)) == 0
 
 
@@ -80,8 +80,8 @@ def test_a_pick_is_compared_with_a_baseline_on_the_same_rows() -> None:
 
 
 def test_the_report_has_a_line_a_set_and_size_and_what_one_scope_for_all_loses() -> None:
-    lines = report(frozen_wins_under("trec", 128) + frozen_wins_under("sst2", 128))
+    lines = report(pairs_win_under("trec", 128) + pairs_win_under("sst2", 128))
     assert sum(line.startswith(("| trec |", "| sst2 |")) for line in lines) == 6
     assert any("left out 0.00 points" in line for line in lines)
-    assert lines[-1] == "always frozen 6.67; always full 13.33."
+    assert lines[-1] == "always contrastive 6.67; always full 13.33."
     assert report([]) == ["No draw has been run with every strategy."]

@@ -82,6 +82,15 @@ def test_a_release_goes_there_and_comes_back_on_another_machine(either: Make, tm
     assert "number" not in record
 
 
+def test_a_copy_of_another_store_does_not_count_as_added(tmp_path: Path) -> None:
+    bundle = tiny_bundle(tmp_path / "bundle")
+    first, second = (Releases(tmp_path / "here", f"memory://{name}/{tmp_path.name}") for name in ("one", "two"))
+    version = first.add(bundle)
+    first.path_of(version)
+    second.add(bundle)
+    assert second.versions() == [version]
+
+
 def test_moves_are_told_in_their_order_and_rolled_back(releases: Releases, tmp_path: Path) -> None:
     a, b = added(releases, tmp_path, 2)
     for version in (a, b, a):

@@ -67,3 +67,8 @@ def get(
 def training(kind: str, settings: sections.Objective, training: sections.Training) -> sections.Training:
     """What a row of `OBJECTIVES` makes of the section `adaptation.training`."""
     return cast(sections.Training, import_module(OBJECTIVES[kind]).training(settings, training))
+
+
+def learns_head(kind: str) -> bool:
+    """Whether the objectives of a row learn the head too."""
+    return bool(import_module(OBJECTIVES[kind]).LEARNS_HEAD)

@@ -20,6 +20,8 @@ from tasks.prepared import Prepared
 from tasks.training.settings import Objective as Settings
 from tasks.training.settings import Training
 
+LEARNS_HEAD = False
+
 
 @dataclass(frozen=True)
 class Contrastive:
@@ -41,7 +43,7 @@ class Contrastive:
 
     @property
     def learns_head(self) -> bool:
-        return False
+        return LEARNS_HEAD
 
     def steps(self, data: Prepared) -> int:
         return self.epoch_steps

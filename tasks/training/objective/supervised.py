@@ -18,6 +18,8 @@ from tasks.training.settings import Training
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
 WINDOW_BATCHES = 8
 
+LEARNS_HEAD = True
+
 
 @dataclass(frozen=True)
 class Supervised:
@@ -45,7 +47,7 @@ class Supervised:
 
     @property
     def learns_head(self) -> bool:
-        return True
+        return LEARNS_HEAD
 
     def steps(self, data: Prepared) -> int:
         whole, rest = divmod(len(data), self.batch_rows)

@@ -168,7 +168,8 @@ def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
 
 def test_where_no_steps_are_taken_a_search_is_left_out_with_a_sentence(project: Path, tmp_path: Path) -> None:
     root = searching(project, tmp_path / "project")
-    with_kind(root, "auto")  # which is frozen for so few rows
+    with_kind(root, "auto")
+    choose(root, "frozen", objective="supervised")
     run_stage(root, "adaptation")
     record = read_json(root / "data/adaptation/adaptation.json")
     assert record["scope"] == "frozen" and "study" not in record and "seeds" not in record
@@ -186,8 +187,7 @@ def test_a_space_of_another_scope_alone_leaves_the_rates_as_they_are(
     tree["adaptation"]["search"]["space"]["batch_rows"] = None
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     with_kind(root, "auto")
-    choice = read_json(root / "data/selection/choice.json")
-    write_json(root / "data/selection/choice.json", choice | {"scope": "full"})
+    choose(root, "full", objective="supervised")
     run_stage(root, "adaptation")
     record = read_json(root / "data/adaptation/adaptation.json")
     assert (record["scope"], record["learning_rate"]) == ("full", 0.003) and "study" not in record
@@ -279,7 +279,8 @@ def test_the_objective_is_what_the_params_name_else_what_was_chosen_with_the_sco
     project: Path, tmp_path: Path
 ) -> None:
     root = copied(project, tmp_path, "auto", "auto")
-    choose(root, "full")
+    choice = root / "data/selection/choice.json"
+    write_json(choice, {name: one for name, one in read_json(choice).items() if name != "objective"})
     assert opened(root) == ("full", "supervised"), "as a choice of an older Graft, which names none"
     choose(root, "full", objective="contrastive")
     assert opened(root) == ("full", "contrastive")

@@ -115,7 +115,8 @@ def test_a_frozen_scope_refuses_it_and_another_modality_s_shares_do_not_count() 
 def test_the_frozen_scope_that_selection_chose_refuses_it_too(tmp_path: Path) -> None:
     from tests.projects import run_stage, write_project
 
-    root = write_project(tmp_path / "project", adaptation__augmentation__text__word_swap=0.1)
+    labels = {"adaptation__objective__kind": "supervised"}  # by which so few rows leave the body as it is
+    root = write_project(tmp_path / "project", adaptation__augmentation__text__word_swap=0.1, **labels)
     for name in ("selection", "preparation"):
         run_stage(root, name)
     for name in ("adaptation", "adaptation_control"):
