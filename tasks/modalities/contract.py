@@ -170,7 +170,7 @@ class Backbone(Protocol):
 
     A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return
     one that is also a `torch.nn.Module`, or raise InputError; and `TYPICAL_DEPTH`, the share of the blocks that serves
-    few rows best as a rule, or None.
+    few rows best as a rule, or None. Its `settings.py` has `PAIRS`, whether few rows are learned from by pairs.
 
     Attributes:
         depth: blocks that run.

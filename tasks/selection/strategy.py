@@ -29,6 +29,7 @@ class Evidence:
         over_budget: why training by gradient steps is out; None if it is not.
         survivor: the scope that won the short adaptations; None where none ran.
         objective: as the params name it, or auto.
+        pairs: whether pairs of few rows were measured to serve the modality.
     """
 
     rows: int
@@ -39,6 +40,7 @@ class Evidence:
     over_budget: str | None = None
     survivor: str | None = None
     objective: str = "auto"
+    pairs: bool = True
 
     @property
     def rows_per_label(self) -> float:
@@ -108,10 +110,9 @@ RULES: tuple[Rule, ...] = (
     *(_survives(scope) for scope in SCOPES),
     Rule(
         "few rows, by their labels",
-        lambda e: e.few and e.objective == "supervised",
+        lambda e: e.few and (e.objective == "supervised" or not e.pairs),
         "frozen",
-        f"{UNDER}, where a solved head on frozen features beats moving every weight by the labels, as "
-        "adaptation.objective.kind has it",
+        f"{UNDER}, where a solved head on frozen features beats moving every weight by the labels",
     ),
     Rule("few rows", lambda e: e.few, "full", f"{UNDER}, where pairs of rows move the body best", "contrastive"),
     Rule(

@@ -8,6 +8,8 @@ from tasks.strict import Strict
 
 # Rows of the backbone's table, which needs torch.
 POOLS = ("mean", "first")
+# Few rows: pairs were worse than a solved head on the frozen features where they were tried (LOG.md, 2026-11-29).
+PAIRS = False
 
 
 class Settings(Strict):

@@ -32,6 +32,11 @@ def test_every_row_of_the_table_has_evidence_here() -> None:
     assert [(rule.name, rule.scope, rule.objective) for rule in RULES] == [*DECIDES]
 
 
+def test_pairs_are_for_modalities_that_they_were_measured_on() -> None:
+    assert pick(evidence(rows=199, pairs=False)).scope == "frozen"
+    assert pick(evidence(rows=199, pairs=False, objective="contrastive")).objective == "contrastive"
+
+
 @pytest.mark.parametrize("decided", DECIDES)
 def test_each_rule_decides_on_its_evidence(decided: tuple[str, str, str]) -> None:
     picked = pick(evidence(**DECIDES[decided]))
