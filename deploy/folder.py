@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.history import History, Record, sync_folder
-from deploy.target import VERSION
+from deploy.target import VERSION, cut_off
 from tasks.artifacts import canonical_json, new_folder, read_json, write_text
 from tasks.errors import InputError
 from tasks.manifest import MANIFEST, Manifest, check_bundle
@@ -98,6 +98,8 @@ class Folder:
                 self._history.append(record)
         for intent in self._aliases.glob(".*.move"):
             intent.unlink()
+        for half_made in cut_off(self.path):
+            shutil.rmtree(half_made)
 
     def _moves_begun(self) -> list[Record]:
         """Intents whose alias has changed; before that, a move has not happened."""

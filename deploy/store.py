@@ -22,7 +22,7 @@ from pathlib import Path
 
 from deploy.history import Record, is_record
 from deploy.objects import Objects
-from deploy.target import VERSION
+from deploy.target import VERSION, cut_off
 from tasks.artifacts import canonical_json, replace
 from tasks.errors import InputError
 from tasks.manifest import MANIFEST, Manifest, check_bundle, read_manifest
@@ -77,7 +77,8 @@ class Store:
                 self._fetch(version, cached)
             cached.touch()
             there = (path for path in self._cache.iterdir() if VERSION.fullmatch(path.name))
-            for old in sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+            oldest = sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]
+            for old in [*oldest, *cut_off(self._cache)]:
                 shutil.rmtree(old)
         return cached
 
@@ -147,7 +148,7 @@ class Store:
             return False
 
     def _fetch(self, version: str, cached: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=self._cache, prefix=".") as name:
+        with tempfile.TemporaryDirectory(dir=self._cache, prefix=f".{version}.") as name:
             folder = Path(name) / version
             self._objects.download(f"{version}/{MANIFEST}", folder / MANIFEST)
             for file in read_manifest(folder).files:  # a name that leads out of the folder is refused here

@@ -49,3 +49,8 @@ class Target(Protocol):
 
     def move(self, record: Record) -> bool:
         """Let an alias name `record["to"]`, and keep the record; False if it does not name `record["from"]`."""
+
+
+def cut_off(folder: Path) -> list[Path]:
+    """Folders of releases that a killed process left half made, as far as nobody else may be making one now."""
+    return sorted(path for path in folder.glob(".*.*/") if VERSION.fullmatch(path.name.split(".")[1]))

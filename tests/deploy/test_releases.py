@@ -44,6 +44,14 @@ def test_adding_again_restores_a_damaged_release(releases: Releases, tmp_path: P
     assert check_bundle(path) == check_bundle(bundle)
 
 
+def test_what_a_killed_copy_left_goes_with_the_next_change(releases: Releases, tmp_path: Path) -> None:
+    half_made, foreign = (releases.folder / name for name in (".0123456789ab.x1y2", ".snapshot"))
+    for folder in (half_made, foreign):
+        (folder / "encoder").mkdir(parents=True)
+    version = releases.add(tiny_bundle(tmp_path / "bundle"))
+    assert releases.path_of(version).is_dir() and foreign.is_dir() and not half_made.exists()
+
+
 def test_a_damaged_bundle_is_not_added(releases: Releases, tmp_path: Path) -> None:
     bundle = tiny_bundle(tmp_path / "bundle")
     flip_byte(bundle / "model.onnx", 9)

@@ -182,6 +182,25 @@ def test_a_damaged_copy_is_fetched_again(releases: Releases, tmp_path: Path) -> 
     check_bundle(releases.path_of(), version)
 
 
+def test_what_a_killed_fetch_left_goes_with_the_next(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [version] = added(releases, tmp_path, 1)
+    cache, filled = tmp_path / "here/cache", []
+
+    def cut_off(self: Objects, name: str, path: Path) -> None:
+        filled.append(path.parents[1])
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Objects, "download", cut_off)
+        releases.path_of(version)
+    filled[0].mkdir()  # no code runs after a real kill, which leaves it
+    (cache / ".snapshot").mkdir()
+    releases.path_of(version)
+    assert sorted(path.name for path in cache.iterdir() if path.is_dir()) == [".snapshot", version]
+
+
 def test_a_copy_needs_no_store(releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [version] = added(releases, tmp_path, 1)
     path = releases.path_of(version)
