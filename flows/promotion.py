@@ -10,7 +10,7 @@ from deploy.releases import ANY
 from tasks.errors import GateError, InputError
 
 if TYPE_CHECKING:
-    from deploy.releases import Move
+    from deploy.releases import Move, Releases
 
 
 def context(root: Path) -> dict[str, Any]:
@@ -56,22 +56,23 @@ def promote_passed(home: Path, why: str) -> tuple[Move, str, str | None]:
     version, releases = added(home), releases_of(home)
     live = releases.current()
     if live in (None, version):
-        return *promote_and_watch(home, version, why), None
-    found = _compared(home, releases.path_of(live), releases.path_of(version))
+        return *promote_and_watch(home, version, why, instead_of=live), None
+    found = _compared(home, releases, live, version)
     if not found["promote"]:
         raise GateError([found["sentence"], f"`graft promote {version}` makes it the champion all the same."])
     said = f"{why.rstrip('.')}. {found['sentence']}"
     return *promote_and_watch(home, version, said, instead_of=live), found["sentence"]
 
 
-def _compared(home: Path, champion: Path, challenger: Path) -> dict[str, Any]:
+def _compared(home: Path, releases: Releases, live: str, version: str) -> dict[str, Any]:
     from tasks.params import load
     from tasks.receipt import challenge
 
+    params = load(home / "params.yaml")
     try:
-        return challenge.between(home, load(home / "params.yaml"), champion, challenger)
+        return challenge.between(home, params, releases.path_of(live), releases.path_of(version))
     except InputError as error:
-        by_hand = f"`graft promote {challenger.name}` makes it the champion without a comparison."
+        by_hand = f"`graft promote {version}` makes it the champion without a comparison."
         raise InputError([*error.sentences, by_hand]) from None
 
 

@@ -13,6 +13,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from deploy.releases import Releases
+from flows import scheduling
 from flows.commands import app
 from tasks.errors import InputError
 from tasks.receipt import challenge, gate
@@ -118,3 +119,27 @@ def test_a_champion_that_moves_during_the_comparison_is_left_alone(
     refused = graft("promote")
     assert refused.exit_code == 2 and "with which" in refused.stderr
     assert releases.history()[-1]["why"] == "by another"
+
+
+def test_a_first_champion_of_another_meanwhile_is_left_alone(
+    home: Path, graft: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    releases = Releases(home / "releases")
+    (home / "releases/aliases/champion").unlink()
+
+    def scheduled(_: Path) -> str:
+        releases.promote(releases.add(tiny_bundle(tmp_path / "third", project="third")), "by another", {})
+        return "Not scheduled."
+
+    monkeypatch.setattr(scheduling, "schedule_sentence", scheduled)
+    refused = graft("promote")
+    assert refused.exit_code == 2 and "not nothing" in refused.stderr
+    assert releases.history()[-1]["why"] == "by another"
+
+
+def test_a_champion_that_is_gone_is_told_with_the_way_out(home: Path, graft: Run) -> None:
+    releases = Releases(home / "releases")
+    shutil.rmtree(releases.path_of())
+    refused = graft("promote")
+    assert refused.exit_code == 2 and "There is no release" in refused.stderr
+    assert "makes it the champion without a comparison" in refused.stderr
