@@ -5,9 +5,10 @@ python -m benchmarks.trainer DATA WORK [DRAWS] [THREADS] [TASK]...
 DATA as in `benchmarks.selection`; WORK/peers/trainer is an environment with what benchmarks/peers/trainer.txt lists,
 and WORK keeps what is measured, so that a killed run goes on. Both have the same rows, epochs, batch, length limit,
 rate and fused AdamW, and judge the validation rows after each epoch. Graft's seconds have all that its adaptation does
-once the rate is known: the head that is solved first, and for `frozen` the features and every C; there the Trainer has
-ten times the rate, for at the others' it hardly learns. `grouped` is the Trainer with batches of like length, which it
-does not do by itself. Seconds are of the processor; the clock's stand in WORK beside them.
+once the rate is known: the head that is solved first, which stays where it is not beaten, and for `frozen` the features
+and every C; there the Trainer has ten times the rate, for at the others' it hardly learns. `grouped` is the Trainer
+with batches of like length, which it does not do by itself. Seconds are of the processor; the clock's stand in WORK
+beside them.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
     clock, processor = time.perf_counter(), time.process_time()
     values = features.at_own_depth(body, encoder, train_rows.encoded)
     solved = solve.solve(values, train_rows, params.adaptation.scope.frozen, told["seed"])
-    solve.put(network, solved.head)
+    many = len(train_rows) / told["labels"] >= modalities.part("text", "settings").DRAWN_HEAD_FROM
+    if told["kind"] == "frozen" or not many:
+        solve.put(network, solved.head)
     begun, ceiling = time.process_time(), 0.0
     if told["kind"] == "frozen":
         learn.solve_head(values, train_rows.classes, told["labels"], solved.head.inverse_regularisation)

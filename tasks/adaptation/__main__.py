@@ -104,23 +104,28 @@ def _train_and_solve(bench: Workbench, network: Network) -> Outcome:
 
 
 def _train(bench: Workbench, network: Network) -> Outcome:
-    """From a head that is solved on the frozen features (Kumar et al. 2022), which stays if no epoch beats it."""
+    """From a head that is solved on the frozen features (Kumar et al. 2022), or a drawn one where rows are many.
+
+    The solved head stays if no epoch beats it.
+    """
     settings, search = bench.stage.params.adaptation.training, bench.stage.params.adaptation.search
     processes.begin(bench.stage.params.resources.processes, bench.device)
-    make = bench.from_solved_head(network)
+    solved = bench.from_solved_head(network)
+    make, first = (bench.maker(bench.backbones.load), "drawn") if bench.draws_head else (solved, "solved")
     rows, weights = bench.data.of("validation"), bench.weights(bench.data.of("train"))
-    start = networks.logits(make(), bench.encoder, rows.encoded)
+    start = networks.logits(solved(), bench.encoder, rows.encoded)
     start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), weights)
-    bench.stage.say(f"Starting from a solved head: validation loss {start_loss:.3f}.")
+    bench.stage.say(f"A solved head has validation loss {start_loss:.3f}; the steps start from a {first} head.")
     found = trained(bench, make, bench.kind, settings, search)
     history = [{"step": 0, "validation_loss": start_loss, "setting": "solved head"}] + [
         {"step": epoch.step, "validation_loss": epoch.validation_loss, "setting": f"rate={found.rate:g}"}
         for epoch in found.progress.history
     ]
-    kept = make().eval() if start_loss <= found.progress.best else found.network
+    kept = solved().eval() if start_loss <= found.progress.best else found.network
     validation = networks.logits(kept, bench.encoder, rows.encoded)
     learns = "head" if kept is not found.network else "head and backbone"
-    record = found.record() | {"precision": bench.precision, "learns": learns, "start_validation_loss": start_loss}
+    record = found.record() | {"precision": bench.precision, "learns": learns}
+    record |= {"start_head": first, "start_validation_loss": start_loss}
     if search.seeds > 1:
         record["seeds"] = _by_seeds(bench, found, make, (start_loss, start), _scores(rows, validation))
     processes.end()
@@ -139,8 +144,8 @@ def _by_seeds(
     Args:
         bench: of the training.
         found: what won.
-        make: networks with the solved head.
-        start: validation loss and logits of that head, which stays for any seed that does not beat it.
+        make: networks that steps start from.
+        start: validation loss and logits of the solved head, which stays for any seed that does not beat it.
         own: scores of the model.
     """
     params, rows = bench.stage.params, bench.data.of("validation")

@@ -168,9 +168,10 @@ class Augment(Protocol):
 class Backbone(Protocol):
     """A pre-trained network whose blocks are named in order.
 
-    A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return
-    one that is also a `torch.nn.Module`, or raise InputError; and `TYPICAL_DEPTH`, the share of the blocks that serves
-    few rows best as a rule, or None. Its `settings.py` has `PAIRS`, whether few rows are learned from by pairs.
+    A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return one
+    that is also a `torch.nn.Module`, or raise InputError; and `TYPICAL_DEPTH`, the share of the blocks that serves few
+    rows best as a rule, or None. Its `settings.py` has `PAIRS`, whether few rows are learned from by pairs, and
+    `DRAWN_HEAD_FROM`, the rows a label from which steps start from a drawn head.
 
     Attributes:
         depth: blocks that run.

@@ -120,6 +120,12 @@ class Workbench:
 
         return made
 
+    @property
+    def draws_head(self) -> bool:
+        """Whether gradient steps start from a drawn head instead of a solved one."""
+        least: float = modalities.part(self.stage.params.project.modality, "settings").DRAWN_HEAD_FROM
+        return len(self.data.of("train")) / len(self.data.labels) >= least
+
     def job(self, settings: Training, least_epochs: int = 0) -> Job:
         """Training on the training rows, steered by the validation rows."""
         train, validation = self.data.of("train"), self.data.of("validation")

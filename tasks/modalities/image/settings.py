@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field
 
 from tasks.strict import Strict
@@ -10,6 +12,8 @@ from tasks.strict import Strict
 POOLS = ("mean", "first")
 # Few rows: pairs were worse than a solved head on the frozen features where they were tried (LOG.md, 2026-11-29).
 PAIRS = False
+# A drawn head was worse than a solved one with 300 rows a label (LOG.md, 2026-11-22).
+DRAWN_HEAD_FROM = math.inf
 
 
 class Settings(Strict):

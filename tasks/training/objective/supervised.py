@@ -16,7 +16,7 @@ from tasks.training.settings import Objective as Settings
 from tasks.training.settings import Training
 
 # Rows are shuffled, then sorted by length inside windows of so many batches: little padding, little order.
-WINDOW_BATCHES = 8
+WINDOW_BATCHES = 32
 
 LEARNS_HEAD = True
 

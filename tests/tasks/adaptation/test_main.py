@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +15,24 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks import features, prepared
+from tasks import features, metrics, prepared
+from tasks import network as networks
 from tasks.adaptation import __main__ as adaptation
 from tasks.adaptation.edge import open_workbench
 from tasks.artifacts import read_json, sha256_folder, write_json
 from tasks.errors import InputError
 from tasks.modalities import part
-from tasks.network import load
+from tasks.modalities.text import settings
+from tasks.network import Network, load
 from tasks.params import load as load_params
+from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage
 from tasks.training import tuning
 from tasks.training.loop import Progress, train
 from tasks.training.scope import SCOPES
+from tasks.training.search import Trained
 from tasks.training.solve import solve
+from tasks.training.workbench import Workbench
 from tests.projects import KINDS, REPO, run_stage, write_project
 
 
@@ -65,6 +72,27 @@ def test_a_scope_leaves_a_plain_model_and_a_receipt(project: Path, tmp_path: Pat
         assert 0 < record["learned_weights"] <= record["weights"]
         assert record["weights"] == sum(parameter.numel() for parameter in network.parameters())
     assert read_json(root / "data/adaptation/receipt.json")["verdict"]
+
+
+@pytest.mark.parametrize(("least", "head"), [(0, "drawn"), (math.inf, "solved")])
+def test_steps_start_from_a_drawn_head_where_rows_are_many(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: float, head: str
+) -> None:
+    started, tune = [], tuning.trained
+
+    def trained(bench: Workbench, make: Callable[[], Network], *rest: Any) -> Trained:
+        logits = networks.logits(make(), bench.encoder, bench.data.of("validation").encoded)
+        judged = metrics.judge(bench.data.of("validation").classes, probabilities(logits))
+        started.append(metrics.log_loss(judged))
+        return tune(bench, make, *rest)
+
+    monkeypatch.setattr(settings, "DRAWN_HEAD_FROM", least)
+    monkeypatch.setattr(adaptation, "trained", trained)
+    root = copied(project, tmp_path, "top", "auto")
+    run_stage(root, "adaptation")
+    record = read_json(root / "data/adaptation/adaptation.json")
+    assert record["start_head"] == head
+    assert (started[0] == pytest.approx(record["start_validation_loss"])) is (head == "solved")
 
 
 def searching(project: Path, root: Path, **search: Any) -> Path:
@@ -308,7 +336,7 @@ def test_processes_share_a_search_and_the_leader_alone_speaks_and_writes(
     command, environment = [sys.executable, "-m", "tasks.adaptation"], os.environ | {"PYTHONPATH": str(REPO)}
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("Starting from a solved head") == 1
+    assert done.stdout.count("A solved head has validation loss") == 1
     alone, shared = (read_json(one / "data/adaptation/adaptation.json") for one in (searched, root))
     for one, other in zip(alone["study"]["trials"], shared["study"]["trials"], strict=True):
         assert one["values"] == other["values"] and other["losses"] == pytest.approx(one["losses"], rel=0.05)

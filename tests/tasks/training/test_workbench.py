@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.modalities import part
 from tasks.modalities.text import augment
 from tasks.prepared import Prepared
 from tasks.stage import Stage
@@ -39,6 +40,18 @@ def test_balance_is_by_the_training_rows(tmp_path: Path, balance: str, loss: Any
     weights = None if objective.weights is None else objective.weights.tolist()
     assert weights == (loss and pytest.approx(loss)) and objective.resample is resample
     assert (None if job.weights is None else job.weights.tolist()) == (steers and pytest.approx(steers))
+
+
+@pytest.mark.parametrize(
+    ("modality", "least", "drawn"), [("text", 2.0, True), ("text", 2.1, False), ("image", None, False)]
+)
+def test_many_rows_a_label_teach_a_drawn_head(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modality: str, least: float | None, drawn: bool
+) -> None:
+    settings: Any = part(modality, "settings")
+    if least:
+        monkeypatch.setattr(settings, "DRAWN_HEAD_FROM", least)
+    assert bench(tmp_path, project__modality=modality).draws_head is drawn
 
 
 def test_augmentation_is_what_the_params_say(tmp_path: Path) -> None:
