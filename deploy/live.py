@@ -82,7 +82,7 @@ class Live:
     def _load(self, name: str) -> Runtime:
         try:
             path = self._releases.path_of(name)
-            return Runtime.load(path, self._settings.pass_threads, version=path.name)
+            return Runtime.load(path, self._settings.threads_of_pass, version=path.name)
         except GraftError:
             raise
         except Exception as error:

@@ -113,6 +113,11 @@ class Settings:
         """Forward passes at once."""
         return max(1, self.threads // self.pass_threads)
 
+    @property
+    def threads_of_pass(self) -> int:
+        """Threads that one pass has."""
+        return min(self.pass_threads, self.threads)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
         """Settings from variables; those that are not set keep their default.
