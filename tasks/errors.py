@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 NO_ROOM = {errno.EFBIG, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
-# Libraries in Rust and C++ report a refused write as text only.
 # Allocators say so in a RuntimeError: torch's of the CPU and of a GPU, oneDNN's, that of C++.
 NO_MEMORY_TEXT = re.compile(
     r"out of memory|can(no|')t allocate memory|ALLOC_FAILED|bad_alloc|unable to allocate|could not create a memory",
     re.IGNORECASE,
 )
+# Libraries in Rust and C++ report a refused write as text only.
 NO_ROOM_TEXT = re.compile(r"os error (27|28|30|122)|Errno (27|28|30|122)|No space left|File too large|disk is full")
 
 

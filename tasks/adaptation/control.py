@@ -1,8 +1,8 @@
 """Stage `adaptation_control`: the same architecture from scratch, on the same rows, fairly treated.
 
 It gets a search of its own, of as many trials, and, before early stopping may end it, at least the epochs of full
-fine-tuning.
-Where the adapted head learns from the validation rows too, so does the control, once they have said when to stop.
+fine-tuning. Where the adapted head learns from the validation rows too, so does the control, once they have said when
+to stop.
 """
 
 from __future__ import annotations

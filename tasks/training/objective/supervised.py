@@ -63,9 +63,8 @@ class Supervised:
             rows = order[start : start + window]
             rows = rows[np.argsort(lengths[rows], kind="stable")]
             chunks += [rows[i : i + self.batch_rows].tolist() for i in range(0, len(rows), self.batch_rows)]
-        if (
-            len(chunks[-1]) == 1 < min(self.batch_rows, len(data))
-        ):  # batch normalisation has no variance of a single row
+        left_over = len(chunks[-1]) == 1 < min(self.batch_rows, len(data))
+        if left_over:  # batch normalisation has no variance of a single row
             single = chunks.pop()
             chunks[-1] += single
         for i in random.permutation(len(chunks)):
