@@ -88,10 +88,15 @@ def begin(count: int, target: torch.device) -> None:
         target: the kind of device that each computes on; of GPUs each has its own.
 
     Raises:
-        InputError: there are fewer GPUs.
+        InputError: there are fewer GPUs, or a launcher started another number.
     """
     if world() == count == 1:
         return
+    if world() not in (1, count):
+        raise InputError(
+            f"The launcher started {world()} processes, but resources.processes is {count}: set it to {world()}, or "
+            f"launch {count}."
+        )
     if target.type == "cuda" and (there := torch.cuda.device_count()) < count:
         raise InputError(
             f"resources.processes is {count}, but torch sees {there} GPU: set it to {there}, or resources.device to "

@@ -68,6 +68,14 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         processes.begin(2, torch.device("cuda"))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_another_number_than_the_launchers_is_refused(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "3"}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=f"started 3 processes, but resources.processes is {count}: set it to 3"):
+        processes.begin(count, torch.device("cpu"))
+
+
 def test_alone_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)
     monkeypatch.setenv("RANK", "1")  # of a launcher that has nothing to do with this
