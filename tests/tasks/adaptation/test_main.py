@@ -283,6 +283,17 @@ def choose(root: Path, scope: str, **more: str) -> None:
     write_json(path, read_json(path) | {"scope": scope} | more)
 
 
+def test_what_is_not_shared_by_processes_says_so(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = copied(project, tmp_path, "frozen", "auto")
+    tree = yaml.safe_load((root / "params.yaml").read_text())
+    tree["resources"]["processes"] = 2
+    (root / "params.yaml").write_text(yaml.safe_dump(tree))
+    run_stage(root, "adaptation")
+    assert "resources.processes is 2, but only steps by labels are shared" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("modality", KINDS)
 def test_pairs_move_the_body_and_the_head_is_solved_on_it(tmp_path: Path, modality: str) -> None:
     root = write_project(tmp_path / "first", modality, adaptation__training__epochs=1)
