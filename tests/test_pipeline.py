@@ -22,13 +22,56 @@ from tasks.training import loop
 from tests.projects import LIMITS, REPO, pin, run_stage, stages, write_project, write_text_model
 
 
+@pytest.fixture(scope="module")
+def read() -> dict[str, set[str]]:
+    """Stage -> leaves of params.yaml that it read as the project was made."""
+    return {}
+
+
 @pytest.fixture(scope="module", params=list(MODALITIES))
-def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, read: dict[str, set[str]]
+) -> Path:
     """A finished project of each modality."""
     root = write_project(tmp_path_factory.mktemp("project"), request.param)
-    for name in stages(root):
-        run_stage(root, name)
+    with pytest.MonkeyPatch.context() as patch:
+        leaves_read = traced(patch)
+        for name in stages(root):
+            leaves_read.clear()
+            run_stage(root, name)
+            read[name] = {*leaves_read}
     return root
+
+
+def traced(patch: pytest.MonkeyPatch) -> set[str]:
+    """Leaves of params.yaml that stages read from now on."""
+    places: dict[int, str] = {}
+    kept: list[Params] = []  # an id is another object's once its own is gone
+    read: set[str] = set()
+    load, plain = stages_module.load, Strict.__getattribute__
+
+    def remember(model: Strict, prefix: str) -> None:
+        places[id(model)] = prefix
+        for name in type(model).model_fields:
+            value = plain(model, name)
+            if isinstance(value, Strict):
+                remember(value, f"{prefix}{name}.")
+
+    def tracing_load(path: Path) -> Params:
+        params = load(path)
+        kept.append(params)
+        remember(params, "")
+        return params
+
+    def tracing(self: Strict, name: str) -> object:
+        value = plain(self, name)
+        if id(self) in places and name in type(self).model_fields and not isinstance(value, Strict):
+            read.add(places[id(self)] + name)
+        return value
+
+    patch.setattr(stages_module, "load", tracing_load)
+    patch.setattr(Strict, "__getattribute__", tracing)
+    return read
 
 
 def outputs(root: Path) -> dict[str, str]:
@@ -163,46 +206,23 @@ def test_changed_weights_are_refused_before_anything_is_spent(project: Path, tmp
         run_stage(root, "selection")
 
 
-def test_a_stage_reads_only_the_params_that_dvc_yaml_names(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stage_reads_only_the_params_that_dvc_yaml_names(project: Path, read: dict[str, set[str]]) -> None:
     """A value that is read and not named would change a result without making it stale."""
-    places: dict[int, str] = {}
-    read: set[str] = set()
-    load, plain = stages_module.load, Strict.__getattribute__
-
-    def remember(model: Strict, prefix: str) -> None:
-        places[id(model)] = prefix
-        for name in type(model).model_fields:
-            value = plain(model, name)
-            if isinstance(value, Strict):
-                remember(value, f"{prefix}{name}.")
-
-    def tracing_load(path: Path) -> Params:
-        params = load(path)
-        remember(params, "")
-        return params
-
-    def traced(self: Strict, name: str) -> object:
-        value = plain(self, name)
-        if id(self) in places and name in type(self).model_fields and not isinstance(value, Strict):
-            read.add(places[id(self)] + name)
-        return value
-
-    monkeypatch.setattr(stages_module, "load", tracing_load)
-    monkeypatch.setattr(Strict, "__getattribute__", traced)
     tree = yaml.safe_load((project / "params.yaml").read_text())
     declared = stages_module.read_dvc_yaml(project)["stages"]
     for name in stages(project):
-        read.clear()
-        places.clear()
-        run_stage(project, name)
         modality = tree["project"]["modality"]
         entries = [entry for entry in declared[name]["params"] if isinstance(entry, str)]
         named = [entry.replace("${project.modality}", modality) for entry in entries]
-        unnamed = {leaf for leaf in read - LIMITS if not any(leaf == n or leaf.startswith(f"{n}.") for n in named)}
+        unnamed = {
+            leaf for leaf in read[name] - LIMITS if not any(leaf == n or leaf.startswith(f"{n}.") for n in named)
+        }
         assert not unnamed, f"{name} reads {sorted(unnamed)}: name them in its params in dvc.yaml"
         # They read the sub-section of one scope and name all; selection reads them where short adaptations are on. The
         # control searches as the adaptation does, where that searches.
         if name not in ("adaptation", "selection"):
             searched = {n for n in named if n != "adaptation.search"} if name == "adaptation_control" else {*named}
             covered = {leaf for leaf in leaves(tree) for n in searched if leaf == n or leaf.startswith(f"{n}.")}
-            assert not covered - read, f"{name} names {sorted(covered - read)} in dvc.yaml and does not read them"
+            assert not covered - read[name], (
+                f"{name} names {sorted(covered - read[name])} in dvc.yaml and does not read them"
+            )
