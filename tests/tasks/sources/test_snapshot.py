@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -42,15 +43,21 @@ def set_params(root: Path, **values: object) -> None:
     params.write_text(with_values(params.read_text(), named))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project under git and DVC, with a database of 40 rows."""
-    root = write_toy(tmp_path / "project")
+    root = write_toy(tmp_path_factory.mktemp("made") / "project")
     write_rows(root / "rows.db", 40)
     set_params(root, data__path=PATH, data__where={}, source__url="sqlite:///rows.db", source__query=QUERY)
     versions.init_git(root)
     versions.init_dvc(root)
     return root
+
+
+@pytest.fixture
+def root(made: Path, tmp_path: Path) -> Path:
+    """One that a test may change."""
+    return Path(shutil.copytree(made, tmp_path / "project", symlinks=True))
 
 
 @pytest.fixture
