@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +26,56 @@ def forget() -> None:
         function.cache_clear()
 
 
-@pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A copy of the source that a test may edit."""
+def hashes(house: Path) -> dict[str, str]:
+    """Of the stages, as the source in this folder makes them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "HOUSE", house)
+        forget()
+        try:
+            return {name: fingerprint.of_stage(command) for name, command in STAGES.items()}
+        finally:
+            forget()
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """A copy of the source, and its hashes."""
+    folder = tmp_path_factory.mktemp("house")
     for package in fingerprint.PACKAGES:
-        shutil.copytree(HOUSE / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(fingerprint, "HOUSE", tmp_path)
-    forget()
-    yield tmp_path
-    forget()
+        shutil.copytree(HOUSE / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder, hashes(folder)
 
 
-def hashes() -> dict[str, str]:
-    forget()
-    return {name: fingerprint.of_stage(command) for name, command in STAGES.items()}
+@pytest.fixture
+def edit(copy: tuple[Path, dict[str, str]]) -> Iterator[Callable[[str, str, str], None]]:
+    """Edits the copy, which is as it was after the test."""
+    before: dict[Path, str] = {}
+
+    def edited(file: str, old: str, new: str) -> None:
+        path = copy[0] / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text
+        before.setdefault(path, text)
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    yield edited
+    for path, text in before.items():
+        path.write_text(text, encoding="utf-8")
 
 
-def edit(house: Path, file: str, old: str, new: str) -> None:
-    path = house / file
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def changed(before: dict[str, str]) -> set[str]:
-    after = hashes()
+def changed(copy: tuple[Path, dict[str, str]]) -> set[str]:
+    """Stages with another hash than before the edit."""
+    folder, before = copy
+    after = hashes(folder)
     return {name for name in before if before[name] != after[name]}
 
 
-def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
-    before = hashes()
-    edit(house, "tasks/training/loop.py", "STEP_SEEDS, ", "\n\n# another comment\nSTEP_SEEDS, ")
-    edit(house, "tasks/training/loop.py", '"""The one training loop.', '"""Another sentence.')
-    edit(house, "tasks/training/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
-    edit(house, "tasks/training/resuming.py", '"""What one epoch did; losses', '"""One epoch; losses')
-    assert changed(before) == set()
+def test_comment_blank_line_and_docstring_leave_the_hash(copy: Any, edit: Callable[[str, str, str], None]) -> None:
+    edit("tasks/training/loop.py", "STEP_SEEDS, ", "\n\n# another comment\nSTEP_SEEDS, ")
+    edit("tasks/training/loop.py", '"""The one training loop.', '"""Another sentence.')
+    edit("tasks/training/scope/full.py", '"""Every parameter of the backbone learns."""', '"""All learns."""')
+    edit("tasks/training/resuming.py", '"""What one epoch did; losses', '"""One epoch; losses')
+    assert changed(copy) == set()
 
 
 @pytest.mark.parametrize(
@@ -75,11 +91,10 @@ def test_comment_blank_line_and_docstring_leave_the_hash(house: Path) -> None:
     ],
 )
 def test_a_changed_line_changes_the_stages_that_reach_it(
-    house: Path, file: str, old: str, new: str, stages: set[str]
+    copy: Any, edit: Callable[[str, str, str], None], file: str, old: str, new: str, stages: set[str]
 ) -> None:
-    before = hashes()
-    edit(house, file, old, new)
-    assert changed(before) == stages
+    edit(file, old, new)
+    assert changed(copy) == stages
 
 
 def test_closure_of_selection() -> None:
