@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -63,9 +63,17 @@ def test_a_revision_gives_the_same_bytes_in_a_clone_that_has_the_remote_alone(pr
     assert state(root) == before and not (root / ".graft/reproduce").exists()
 
 
-def test_a_choice_that_rests_on_a_reading_is_made_by_the_same_one(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Again(NamedTuple):
+    """`graft reproduce first` in the project itself: what it said, its stores of readings, the checkout around it."""
+
+    result: Result
+    stores: list[Path]
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def again(project: Path) -> Again:
     stores: list[Path] = []
     plain = rerun._run
 
@@ -73,18 +81,23 @@ def test_a_choice_that_rests_on_a_reading_is_made_by_the_same_one(
         stores.append((root / ".graft/readings").resolve())
         plain(root, *others)
 
-    monkeypatch.setattr(rerun, "_run", run)
-    assert graft(project, "first").exit_code == 0
-    assert stores == [project / ".graft/readings"] and stores[0].is_dir()
-
-
-def test_an_equal_run_in_the_cache_is_not_taken_for_a_run(project: Path) -> None:
     before = state(project)
-    result = graft(project, "first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rerun, "_run", run)
+        result = graft(project, "first")
     assert result.exit_code == 0, result.output
+    return Again(result, stores, before, state(project))
+
+
+def test_a_choice_that_rests_on_a_reading_is_made_by_the_same_one(project: Path, again: Again) -> None:
+    assert again.stores == [project / ".graft/readings"] and again.stores[0].is_dir()
+
+
+def test_an_equal_run_in_the_cache_is_not_taken_for_a_run(project: Path, again: Again) -> None:
+    result = again.result
     assert "Running stage 'selection'" in result.stderr and "is cached" not in result.stderr
     assert result.stdout.startswith("Identical: every stage of first ran again and made the same bytes (")
-    assert state(project) == before and list((project / ".dvc/cache/files").rglob("*")), (
+    assert again.after == again.before and list((project / ".dvc/cache/files").rglob("*")), (
         "the cache is the checkout's own"
     )
 
