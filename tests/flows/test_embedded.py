@@ -19,7 +19,8 @@ COMMAND = """
 import time
 from flows import embedded
 embedded.start()
-print("up", flush=True)
+from prefect.settings import get_current_settings
+print(get_current_settings().server.ephemeral.startup_timeout_seconds, flush=True)
 try:
     time.sleep(60)
 except KeyboardInterrupt:
@@ -41,7 +42,8 @@ def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) 
     )  # fmt: skip
     started: list[int] = []
     try:
-        assert command.stdout is not None and command.stdout.readline() == "up\n"
+        assert command.stdout is not None
+        assert command.stdout.readline() == "120\n", "the server gets time to start on a busy machine"
         started = children(command.pid)
         assert started, "the server runs"
         os.killpg(command.pid, signal.SIGTERM)  # as a supervisor does
@@ -68,13 +70,3 @@ def test_a_task_that_returns_a_failed_state_is_logged_without_an_empty_traceback
     for given, kept in (((None, None, None), None), (error, error)):
         record = logger.makeRecord("x", logging.ERROR, "x", 1, "Task run failed", (), given)
         assert logger.filter(record) and record.exc_info == kept
-
-
-def test_the_embedded_server_gets_time_to_start_on_a_busy_machine() -> None:
-    code = (
-        "from flows.embedded import configure; configure(); from prefect.settings import get_current_settings; "
-        "print(get_current_settings().server.ephemeral.startup_timeout_seconds)"
-    )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, env=environment, capture_output=True, text=True)
-    assert done.stdout.split() == ["120"], done.stderr
