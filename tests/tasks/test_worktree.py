@@ -118,8 +118,8 @@ def test_the_next_run_goes_on_from_the_last(ran: Path, tmp_path: Path) -> None:
 def test_what_a_run_committed_and_did_not_push_is_tagged_and_pushed_by_the_next(fresh: Path) -> None:
     with scheduled(fresh) as checkout:
         assert checkout.tag() is None, "nothing was committed yet"
-        run(checkout)
-        tip = checkout.commit([], "killed before its tag")
+        (checkout.root / "setting.txt").write_text("2")
+        tip = checkout.commit(["setting.txt"], "killed before its tag")
     assert not (fresh.parent / "toy-storage").exists() and git(fresh, "tag") == ""
     base = change(fresh, "params.yaml", (fresh / "params.yaml").read_text() + "\n")
     with scheduled(fresh) as checkout:
@@ -139,8 +139,8 @@ def test_a_copied_project_leaves_the_worktree_of_the_first_alone(ran: Path, tmp_
     assert git(ran, "rev-parse", "graft/scheduled") == tip == git(ran / ".graft/worktree", "rev-parse", "HEAD")
 
 
-def test_what_the_user_commits_and_what_runs_made_are_joined(fresh: Path) -> None:
-    _, tip = run_and_commit(fresh)
+def test_what_the_user_commits_and_what_runs_made_are_joined(ran: Path, tmp_path: Path) -> None:
+    fresh = Path(shutil.copytree(ran, tmp_path / "project", symlinks=True))
     with scheduled(fresh) as checkout:
         (checkout.root / "data/raw/feedback.csv").write_text("text,label\nnew,a\n")
         versions.track(checkout.root, "data/raw/feedback.csv")
@@ -198,7 +198,9 @@ def test_hooks_of_the_users_own_are_not_run(fresh: Path) -> None:
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\ntouch ran-by-a-hook\nexit 1\n")
     hook.chmod(0o755)
-    run_and_commit(fresh)
+    with scheduled(fresh) as checkout:
+        (checkout.root / "data/retrain.json").write_text("{}")
+        assert checkout.commit(["data/retrain.json"], "run")
     change(fresh, "setting.txt", "2")
     with scheduled(fresh) as checkout:
         assert len(checkout.parents) == 2, "records of the first run are carried"
