@@ -20,8 +20,8 @@ import time
 from flows import embedded
 embedded.start()
 from prefect.settings import get_current_settings
-print(get_current_settings().server.ephemeral.startup_timeout_seconds, flush=True)
 try:
+    print(get_current_settings().server.ephemeral.startup_timeout_seconds, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     from prefect.client.orchestration import get_client
