@@ -152,6 +152,7 @@ def test_params_hold_what_was_found_with_the_houses_comments(whole: Whole) -> No
     assert (candidate.source, candidate.revision) == ("path:models/tiny model", SHA256)
     text, house = (root / "params.yaml" for root in (whole.root, HOUSE))
     assert text.read_text().count("# ") == house.read_text().count("# ")
+    assert "docs/" not in text.read_text(), "a project has no docs to look into"
     assert yaml.safe_load(text.read_text())["receipt"] == yaml.safe_load(house.read_text())["receipt"]
 
 
