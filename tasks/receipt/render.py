@@ -165,11 +165,13 @@ def _searched(adaptation: dict[str, Any], metric: str) -> list[str]:
     lines = [adaptation["not_searched"]] if "not_searched" in adaptation else []
     study, rates, seeds = adaptation.get("study"), adaptation.get("search"), adaptation.get("seeds")
     if study:
-        early = sum(not trial["whole"] for trial in study["trials"])
+        diverged = sum(trial.get("diverged", False) for trial in study["trials"])
+        early = sum(not trial["whole"] for trial in study["trials"]) - diverged
+        lost = f", {diverged} diverged" if diverged else ""
         values = ", ".join(f"{name} {value:.3g}" for name, value in study["values"].items())
         lines.append(
-            f"Search: {len(study['trials'])} trials looked at on validation rows, {early} of them stopped early; trial "
-            f"{study['winner']} won, with {values}."
+            f"Search: {len(study['trials'])} trials looked at on validation rows, {early} of them stopped early{lost}; "
+            f"trial {study['winner']} won, with {values}."
         )
     elif rates:
         lines.append(

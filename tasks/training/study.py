@@ -40,11 +40,13 @@ class Tried:
         values: name of each hyper-parameter -> its value.
         losses: validation loss in nats after each epoch.
         whole: whether it had all its epochs; one that was stopped or diverged cannot win.
+        diverged: whether its loss stopped being finite.
     """
 
     values: Values
     losses: list[float]
     whole: bool
+    diverged: bool = False
 
     @property
     def loss(self) -> float:
@@ -98,8 +100,10 @@ def run(
     for number in range(len(tried), count):
         trial = _asked(space, first, tried, seed)
         folder = resume / f"trial-{number + 1}"
-        epochs, whole = train(trial.params, _median_rule(trial), folder)
-        tried.append(Tried(trial.params, [epoch.steering for epoch in epochs], whole))
+        stops = _median_rule(trial)
+        epochs, whole = train(trial.params, stops, folder)
+        diverged = not whole and not stops(epochs)  # asked again the rule says the same: it was not what ended this
+        tried.append(Tried(trial.params, [epoch.steering for epoch in epochs], whole, diverged))
         write_json(store, [asdict(one) for one in tried])
         shutil.rmtree(folder, ignore_errors=True)  # a copy of weights and moments a trial would fill the disk
         say(f"Trial {number + 1} of {count}: {in_words(trial.params)}; {_end(tried[-1])}.")
@@ -117,6 +121,8 @@ def in_words(values: Mapping[str, Any]) -> str:
 
 
 def _end(one: Tried) -> str:
+    if one.diverged:
+        return f"diverged in epoch {len(one.losses) + 1}"
     return f"validation loss {one.loss:.3f}" if one.whole else f"stopped after {len(one.losses)} epochs"
 
 

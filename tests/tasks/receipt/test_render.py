@@ -251,6 +251,8 @@ def test_what_was_searched_is_told(project: Path) -> None:
     record["adaptation"] |= {"search": {}, "study": {"trials": trials, "winner": 3, "values": {"learning_rate": 2e-4}}}
     told = "3 trials looked at on validation rows, 1 of them stopped early; trial 3 won, with learning_rate 0.0002."
     assert told in text(record)
+    trials[0] = {"whole": False, "diverged": True}
+    assert "1 of them stopped early, 1 diverged; trial 3 won" in text(record)
     spread = {"accuracy": {"mean": 0.8, "standard_deviation": 0.1, "low": 0.7, "high": 0.9}}
     record["adaptation"]["seeds"] = {"seeds": [13, 14, 15], "validation": spread}
     assert (

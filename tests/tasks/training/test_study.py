@@ -134,6 +134,27 @@ def test_a_resumed_trial_is_judged_by_all_its_epochs(tmp_path: Path) -> None:
     assert told[-1] is False, "its first epoch was better than any other trial's"
 
 
+def test_a_trial_that_diverged_is_told_from_one_that_was_stopped(tmp_path: Path) -> None:
+    """The first of the late trials loses its loss in the second epoch, the next one at once; the third is stopped."""
+    told: list[str] = []
+
+    def train(values: Values, stops: Stops, folder: Path) -> tuple[Sequence[Epoch], bool]:
+        number = len(told) - study.STARTUP
+        every = [0.5 if number < 2 else 5.0, 0.5, 0.5][: max(0, 1 - number) if 0 <= number < 2 else EPOCHS]
+        history: list[Epoch] = []
+        for loss in every:
+            history.append(Epoch(len(history), loss, loss, 0.5))
+            if stops(history):
+                break
+        return history, len(history) == EPOCHS
+
+    found = study.run(space(), USUAL, study.STARTUP + 3, 3, train, tmp_path, told.append)
+    ends = [line.rsplit("; ", 1)[1] for line in told[study.STARTUP :]]
+    assert ends == ["diverged in epoch 2.", "diverged in epoch 1.", "stopped after 1 epochs."]
+    assert [one.diverged for one in found] == [False] * study.STARTUP + [True, True, False]
+    assert study.ranked(found) == [*range(study.STARTUP)], "neither can win"
+
+
 def test_the_state_of_a_trial_goes_with_it(tmp_path: Path) -> None:
     def storing(values: Values, stops: Stops, folder: Path) -> tuple[Sequence[Epoch], bool]:
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
