@@ -19,6 +19,7 @@ from tasks.training.settings import Training
 WINDOW_BATCHES = 32
 
 LEARNS_HEAD = True
+LEAVES: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
