@@ -100,17 +100,18 @@ def train(
     torch.manual_seed(job.seed)  # of what `prepare` draws
     scope.prepare(network.backbone)
     processes.share(network.state_dict().values())
-    with _vocabulary(network, scope, job):
+    with _vocabulary(network, scope, job) as aside_weights:
         progress = _trained(network, scope, objective, job, resume, say)
+    progress.learned += aside_weights
     scope.finish(network.backbone)
     network.eval()
     return progress
 
 
-def _vocabulary(network: Network, scope: Scope, job: Job) -> AbstractContextManager[None]:
+def _vocabulary(network: Network, scope: Scope, job: Job) -> AbstractContextManager[int]:
     """Tokens that no row has stand aside, unless rows change."""
     if job.augmentation is not None:
-        return nullcontext()
+        return nullcontext(0)
     return narrowed(network.backbone, scope, job.encoder, [*job.train.encoded, *job.validation.encoded])
 
 

@@ -21,8 +21,10 @@ IDS = "input_ids"
 
 
 @contextmanager
-def narrowed(backbone: Any, scope: Scope, encoder: Encoder, encoded: Sequence[Arrays]) -> Iterator[None]:
+def narrowed(backbone: Any, scope: Scope, encoder: Encoder, encoded: Sequence[Arrays]) -> Iterator[int]:
     """Within it, the backbone's table has the rows of these tokens alone; then it is whole again.
+
+    It is given the number of weights that stand aside: they belong to what learns, though no row moves them.
 
     Args:
         backbone: left alone where it has no such table, or one that another module uses too.
@@ -32,7 +34,7 @@ def narrowed(backbone: Any, scope: Scope, encoder: Encoder, encoded: Sequence[Ar
     """
     table = _table(backbone)
     if table is None or not _learns(backbone, table, scope):
-        yield
+        yield 0
         return
     padding = encoder.collate([min(encoded, key=_size), max(encoded, key=_size)])[IDS]
     known = torch.from_numpy(np.unique(np.concatenate([padding.ravel(), *(row[IDS] for row in encoded)])))
@@ -43,7 +45,7 @@ def narrowed(backbone: Any, scope: Scope, encoder: Encoder, encoded: Sequence[Ar
     table.padding_idx = int(place[padded]) if padded is not None and place[padded] >= 0 else None
     hook = table.register_forward_pre_hook(lambda _, ids: (place[ids[0]],))
     try:
-        yield
+        yield whole.numel() - table.weight.numel()
     finally:
         hook.remove()
         with torch.no_grad():

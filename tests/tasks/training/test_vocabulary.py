@@ -59,13 +59,20 @@ def trained(folder: Path) -> Network:
 def test_the_same_weights_come_out(models: Path, family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = table(text.load(models / family)).weight.detach()
     made = trained(models / family)
-    monkeypatch.setattr(loop, "narrowed", lambda *_: nullcontext())
+    monkeypatch.setattr(loop, "narrowed", lambda *_: nullcontext(0))
     whole = trained(models / family)
     for (name, one), (_, other) in zip(made.named_parameters(), whole.named_parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
     after = table(made.backbone).weight
     assert not torch.equal(after[2:5], before[2:5])
     assert torch.equal(after[5:], before[5:]), "what no row has stays"
+
+
+def test_learned_weights_are_counted_of_the_whole_model(models: Path) -> None:
+    made = fresh(models / "BertModel")
+    progress = train(made, FULL, Supervised(8, learn), replace(job(), rate=1e-3, epochs=1), None, lambda line: None)
+    assert progress.learned == sum(parameter.numel() for parameter in made.parameters() if parameter.requires_grad)
+    assert len(table(made.backbone).weight) == 14, "the table is among them"
 
 
 @pytest.mark.parametrize("family", ["BertModel", "LlamaModel"])
