@@ -50,6 +50,11 @@ def test_auto_guesses_scope_and_objective_as_selection_will(threshold: int, obje
     assert estimate.row_passes(params(**changes), ROWS)["adaptation"] == 30 + learned
 
 
+def test_of_few_images_no_pairs_are_guessed() -> None:
+    few = {"selection__strategy__full_from_rows_per_label": 61, "project__modality": "image"}
+    assert estimate.row_passes(params(**few), ROWS)["adaptation"] == 30 + 120
+
+
 def test_trials_and_seeds_count() -> None:
     asked = {"adaptation__search__trials": 8, "adaptation__search__seeds": 3}
     full = estimate.row_passes(params(adaptation__scope__kind="full", **asked), ROWS)
