@@ -61,8 +61,10 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
 def _steps(stage: Stage, clean: Clean) -> tuple[int, int]:
     """Gradient steps of the training that may be picked, and the rows of each."""
     adaptation, settings = stage.params.adaptation, stage.params.selection.strategy
+    kind = adaptation.objective.kind
     few = len(clean.of("train", "validation")) / len(clean.labels) < settings.full_from_rows_per_label
-    if few and _pairs(stage) and adaptation.objective.kind == "auto" and settings.halving.models is None:
+    picked = few and _pairs(stage) and kind == "auto" and settings.halving.models is None
+    if picked or kind == "contrastive":
         return adaptation.objective.contrastive.steps, adaptation.objective.contrastive.batch_rows
     steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
     return steps, adaptation.training.batch_rows
