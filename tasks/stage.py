@@ -29,9 +29,11 @@ STATE = Path(".graft")
 RESUME = "resume"
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
-# What a stage's memory grows with, beside the length of its examples; a training says so itself.
+# What a stage's memory grows with, beside the length of its examples.
 GROWS_WITH = {
     "selection": "selection.max_rows",
+    "adaptation": "adaptation.training.pass_positions",
+    "adaptation_control": "receipt.scratch.pass_positions",
     "deployment": "deployment.calibration_rows",
 }
 BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."
@@ -47,7 +49,6 @@ class Stage:
         params: all of params.yaml.
         staging: where outputs are made before they replace the last good ones.
         readings: what no hash covers, for the phase's run.json.
-        grows_with: leaves of params.yaml that its memory grows with, as far as what it read decides them.
     """
 
     name: str
@@ -55,7 +56,6 @@ class Stage:
     params: Params
     staging: Path
     readings: dict[str, Any] = field(default_factory=dict)
-    grows_with: list[str] = field(default_factory=list)
 
     def out(self, path: str) -> Path:
         """Where to write the output that dvc.yaml names `path`."""
@@ -118,17 +118,16 @@ def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
         shutil.rmtree(stage.state(RESUME) / name, ignore_errors=True)
     except Exception as error:
         if refused := lacked_memory(error):
-            raise InputError(_more_memory(stage, refused)) from None
+            raise InputError(_more_memory(name, params, refused)) from None
         raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)  # what a full disk refused must not go on filling it
     _record_run(stage, time.monotonic() - started)
 
 
-def _more_memory(stage: Stage, refused: str) -> str:
-    name, params = stage.name, stage.params
+def _more_memory(name: str, params: Params, refused: str) -> str:
     length = f"preparation.{params.project.modality}.max_tokens" if hasattr(params.examples, "max_tokens") else None
-    leaves = [leaf for leaf in (GROWS_WITH.get(name), *stage.grows_with, length) if leaf]
+    leaves = [leaf for leaf in (GROWS_WITH.get(name), length) if leaf]
     lower = f"lower {' or '.join(leaves)}, or " if leaves else ""
     return (
         f"Stage {name} ran out of memory ({refused}): {lower}take a smaller model or more memory, and run again; the "

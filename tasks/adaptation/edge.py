@@ -48,9 +48,7 @@ def open_workbench(stage: Stage) -> Workbench:
     folder = stage.root / FOLDER / MODEL
     encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
     data = prepared.load(stage.root)
-    bench = Workbench(kind, chosen["depth"], chosen["pool"], data, encoder, folder, stage, learned_from)
-    stage.grows_with.append(bench.grows_with)
-    return bench
+    return Workbench(kind, chosen["depth"], chosen["pool"], data, encoder, folder, stage, learned_from)
 
 
 def _objective(settings: Adaptation, choice: dict[str, Any]) -> str:

@@ -61,7 +61,6 @@ class Job:
         store: of what lies below the boundary; None runs all blocks at every step.
         halvings: how often the rate may be halved where the loss stops being finite.
         stops: told all epochs after each; whether the training ends here.
-        rates_leaf: path in params.yaml of the settings' learning rates.
     """
 
     train: Prepared
@@ -78,7 +77,6 @@ class Job:
     store: Store | None = None
     halvings: int = recovery.HALVINGS
     stops: Callable[[Sequence[Epoch]], bool] = lambda history: False
-    rates_leaf: str = "adaptation.training.learning_rates"
 
 
 def train(
@@ -127,9 +125,7 @@ def _trained(
     with _below(network, learning, job, say) as place:
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
-            fit = partial(
-                memory.fitted, progress=progress, forget=learning.forget, say=say, divisible=objective.divisible
-            )
+            fit = partial(memory.fitted, progress=progress, forget=learning.forget, say=say)
             loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit, pace)
             judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
             steering = judged[0] if judged else loss

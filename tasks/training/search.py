@@ -110,5 +110,5 @@ def search_and_train(
 def _refuse_divergence(loss: float, job: Job) -> None:
     if not math.isfinite(loss):
         raise InputError(
-            f"No learning rate of {job.settings.learning_rates} kept the loss finite: lower {job.rates_leaf}."
+            f"No learning rate of {job.settings.learning_rates} kept the loss finite: lower them in params.yaml."
         )

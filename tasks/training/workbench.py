@@ -72,22 +72,6 @@ class Workbench:
         adaptation = self.stage.params.adaptation
         return objectives.training(self.learned_from, adaptation.objective, adaptation.training)
 
-    def leaf(self, name: str) -> str:
-        """Path in params.yaml of what this stage's training has as `name`."""
-        return f"receipt.scratch.{name}" if self._of_control else objectives.leaf(self.learned_from, name)
-
-    @property
-    def grows_with(self) -> str:
-        """The leaf that bounds the memory of a step: of its passes, or of its rows where it has one pass alone."""
-        kind = "supervised" if self._of_control else self.learned_from
-        adaptation = self.stage.params.adaptation
-        objective = objectives.get(kind, adaptation.objective, adaptation.training, self.learn)
-        return self.leaf("pass_positions" if objective.divisible else "batch_rows")
-
-    @property
-    def _of_control(self) -> bool:
-        return self.stage.name == "adaptation_control"
-
     def scope(self, kind: str) -> scopes.Scope:
         """What learns, for the blocks that are kept."""
         return scopes.get(kind, self.stage.params.adaptation.scope, self.depth)
@@ -147,7 +131,6 @@ class Workbench:
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
         job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
-        job = replace(job, rates_leaf=self.leaf("learning_rates"))
         return replace(job, weights=self.weights(train), augmentation=self.augmentation(), store=self.store())
 
     @property

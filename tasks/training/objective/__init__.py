@@ -69,12 +69,6 @@ def training(kind: str, settings: sections.Objective, training: sections.Trainin
     return cast(sections.Training, import_module(OBJECTIVES[kind]).training(settings, training))
 
 
-def leaf(kind: str, name: str) -> str:
-    """Path in params.yaml of what `training` gives as `name`."""
-    found: dict[str, str] = import_module(OBJECTIVES[kind]).LEAVES
-    return found.get(name, f"adaptation.training.{name}")
-
-
 def learns_head(kind: str) -> bool:
     """Whether the objectives of a row learn the head too."""
     return bool(import_module(OBJECTIVES[kind]).LEARNS_HEAD)

@@ -21,10 +21,6 @@ from tasks.training.settings import Objective as Settings
 from tasks.training.settings import Training
 
 LEARNS_HEAD = False
-LEAVES = {
-    "learning_rates": "adaptation.objective.contrastive.learning_rate",
-    "batch_rows": "adaptation.objective.contrastive.batch_rows",
-}
 
 
 @dataclass(frozen=True)

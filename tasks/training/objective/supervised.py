@@ -19,7 +19,6 @@ from tasks.training.settings import Training
 WINDOW_BATCHES = 32
 
 LEARNS_HEAD = True
-LEAVES: dict[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import torch
 from tasks.problems.classification import learn
 from tasks.training import loop
 from tasks.training.loop import Progress, train
-from tasks.training.memory import fitted
 from tasks.training.objective.supervised import Supervised
 from tasks.training.search import Trained
 from tests.tasks.training.test_loop import FULL, Network, job, network, same
@@ -53,14 +52,7 @@ def trained(
     made.backbone.pooled = bounded  # type: ignore[method-assign]
     settings = job().settings.model_copy(update={"pass_positions": changes.get("pass_positions", 4096)})
     try:
-        progress = train(
-            made,
-            FULL,
-            Supervised(8, learn, mixup=changes.get("mixup", 0.0)),
-            replace(job(), settings=settings),
-            resume,
-            say,
-        )
+        progress = train(made, FULL, Supervised(8, learn), replace(job(), settings=settings), resume, say)
     except KeyboardInterrupt:
         progress = Progress([], 0.0, 0)
     return made, progress, lines
@@ -91,21 +83,6 @@ def test_killed_it_goes_on_with_the_smaller_passes(tmp_path: Path) -> None:
 def test_passes_of_two_rows_that_are_too_much_end_the_training() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         trained(LACKS[0], held=0)
-
-
-def test_a_step_that_cannot_be_divided_is_not_tried_again() -> None:
-    lines: list[str] = []
-    tries: list[int] = []
-
-    def compute(limit: int) -> float:
-        tries.append(limit)
-        raise LACKS[0]()
-
-    with pytest.raises(torch.OutOfMemoryError):
-        fitted(compute, lambda: [5] * 8, 4096, Progress([], 0.0, 0), lambda: None, lines.append, divisible=False)
-    assert tries == [4096] and lines == []
-    with pytest.raises(torch.OutOfMemoryError):
-        trained(LACKS[0], mixup=0.5)
 
 
 def test_other_errors_are_not_tried_again() -> None:

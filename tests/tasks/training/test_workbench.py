@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -53,28 +52,6 @@ def test_many_rows_a_label_teach_a_drawn_head(
     if least:
         monkeypatch.setattr(settings, "DRAWN_HEAD_FROM", least)
     assert bench(tmp_path, project__modality=modality).draws_head is drawn
-
-
-PAIRS = "adaptation.objective.contrastive"
-
-
-@pytest.mark.parametrize(
-    ("stage", "objective", "mixup", "grows_with", "rates"),
-    [
-        ("adaptation", "supervised", 0.0, "adaptation.training.pass_positions", "adaptation.training.learning_rates"),
-        ("adaptation", "supervised", 0.5, "adaptation.training.batch_rows", "adaptation.training.learning_rates"),
-        ("adaptation", "contrastive", 0.0, f"{PAIRS}.batch_rows", f"{PAIRS}.learning_rate"),
-        ("adaptation_control", "contrastive", 0.0, "receipt.scratch.pass_positions", "receipt.scratch.learning_rates"),
-        ("adaptation_control", "supervised", 0.5, "receipt.scratch.batch_rows", "receipt.scratch.learning_rates"),
-    ],
-)
-def test_leaves_to_lower_are_those_of_what_is_trained(
-    tmp_path: Path, stage: str, objective: str, mixup: float, grows_with: str, rates: str
-) -> None:
-    made = bench(tmp_path, adaptation__objective__supervised__mixup=mixup)
-    made = replace(made, stage=replace(made.stage, name=stage), learned_from=objective)
-    assert made.grows_with == grows_with
-    assert made.job(made.training).rates_leaf == rates
 
 
 def test_augmentation_is_what_the_params_say(tmp_path: Path) -> None:
