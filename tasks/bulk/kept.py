@@ -27,7 +27,7 @@ class Kept:
         terms: what all answers depend on, as plain JSON; with others nothing that is kept counts.
 
     Attributes:
-        portions: that are kept.
+        portions: that this call has the answers to.
         rows_found: whose answers need not be made again.
     """
 
@@ -39,6 +39,11 @@ class Kept:
         self.portions = self.rows_found = 0
         if not self._more:
             self._forget_rest()
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is kept, by this call or one before it."""
+        return self.portions == 0 and not self._more
 
     def recall(self, examples: Sequence[str | bytes | None], answer: Callable[[], Answers]) -> Answers:
         """Answers to the next portion: as they are kept, or else by `answer`, which is kept then."""
@@ -94,7 +99,7 @@ def kept_beside(out: Path, terms: dict[str, Any]) -> Iterator[Kept]:
             yield kept
             done = True
         finally:
-            if done or kept.portions == 0:
+            if done or kept.empty:
                 path.unlink()
 
 

@@ -93,6 +93,13 @@ def test_killed_twice(tmp_path: Path) -> None:
     assert call(out, TERMS, PORTIONS) == [2]
 
 
+def test_killed_again_before_the_first_answer(tmp_path: Path) -> None:
+    out = tmp_path / "out.csv"
+    killed(out, until=2)
+    killed(out, until=0)
+    assert call(out, TERMS, PORTIONS) == [2]
+
+
 @pytest.mark.parametrize(
     "damage", [lambda whole: whole[:-3], lambda whole: whole[:-1], lambda whole: whole[:-9] + b"\x00" * 8 + b"\n"]
 )
