@@ -38,9 +38,12 @@ class Keys:
         """Keys in GRAFT_API_KEYS, with commas between them, and in the lines of the file GRAFT_API_KEYS_FILE.
 
         Raises:
-            InputError: the file cannot be read or has no key, or a key is too short.
+            InputError: a variable is empty, the file cannot be read or has no key, or a key is too short.
         """
         keys = _some(environment.get(KEYS, "").split(","))
+        for variable in (KEYS, KEYS_FILE):
+            if variable in environment and not _some(environment[variable].split(",")):
+                raise InputError(f"{variable} is set but empty, which would let all in: give it a value, or unset it.")
         if name := environment.get(KEYS_FILE):
             try:
                 lines = _some(Path(name).read_text(encoding="utf-8").splitlines())

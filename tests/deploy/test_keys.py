@@ -85,6 +85,13 @@ def test_keys_come_from_the_environment_and_from_a_file(tmp_path: Path) -> None:
     assert FIRST not in repr(vars(Keys.from_environment(both)))
 
 
+@pytest.mark.parametrize("name", ["GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE"])
+@pytest.mark.parametrize("value", ["", " , "])
+def test_a_variable_without_a_value_opens_no_server(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=f"{name} is set but empty"):
+        Keys.from_environment({name: value})
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n \n", b"\xff" * 20, b"short"])
 def test_a_file_that_gives_no_key_lets_nobody_start(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "keys"
