@@ -99,7 +99,7 @@ class Folder:
         for intent in self._aliases.glob(".*.move"):
             intent.unlink()
         for half_made in cut_off(self.path):
-            shutil.rmtree(half_made)
+            shutil.rmtree(half_made, ignore_errors=True)  # another user's, it stays and does no harm
 
     def _moves_begun(self) -> list[Record]:
         """Intents whose alias has changed; before that, a move has not happened."""

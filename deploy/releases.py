@@ -128,9 +128,14 @@ class Releases:
         """
         self._target.settle()
         before = self.current(alias)
+        if instead_of is None and before:
+            raise InputError(
+                f"{alias} became {before} meanwhile, so that {version} was not made the first: run again, and it is "
+                f"compared with {before}."
+            )
         if instead_of not in (ANY, before):
             raise InputError(
-                f"{alias} is {before or 'nothing'} now and not {instead_of or 'nothing'}, with which {version} was "
+                f"{alias} is {before or 'nothing'} now and not {instead_of}, with which {version} was "
                 f"compared, so that it was not moved: `graft promote {version}` does it by hand."
             )
         manifest = self._checked(version)

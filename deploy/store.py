@@ -79,7 +79,7 @@ class Store:
             there = (path for path in self._cache.iterdir() if VERSION.fullmatch(path.name))
             oldest = sorted(there, key=lambda path: path.stat().st_mtime)[:-KEPT]
             for old in [*oldest, *cut_off(self._cache)]:
-                shutil.rmtree(old)
+                shutil.rmtree(old, ignore_errors=True)
         return cached
 
     def named(self, alias: str) -> str | None:
@@ -109,6 +109,8 @@ class Store:
             return False
         number = before[NUMBER] if before else self._last(record["alias"])
         numbered = record | {NUMBER: number + 1}
+        if before:
+            self._keep(before)  # whoever made that move may have been killed before this, and the alias forgets it now
         if not self._objects.put(name, canonical_json(numbered).encode(), tag):
             return False
         self._keep(numbered)

@@ -52,5 +52,5 @@ class Target(Protocol):
 
 
 def cut_off(folder: Path) -> list[Path]:
-    """Folders of releases that a killed process left half made, as far as nobody else may be making one now."""
+    """Folders of releases that a killed process left half made; asked under the lock, which whoever makes one holds."""
     return sorted(path for path in folder.glob(".*.*/") if VERSION.fullmatch(path.name.split(".")[1]))

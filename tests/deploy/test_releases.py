@@ -234,7 +234,7 @@ def test_a_promotion_for_a_comparison_is_refused_where_the_champion_has_moved(
     releases.promote(second, "why", CONTEXT)
     with refused(f"champion is {second} now and not {first}, with which {third} was compared"):
         releases.promote(third, "why", CONTEXT, instead_of=first)
-    with refused("and not nothing"):
+    with refused("was not made the first"):
         releases.promote(third, "why", CONTEXT, instead_of=None)
     assert releases.current() == second
     assert releases.promote(third, "why", CONTEXT, instead_of=second).changed

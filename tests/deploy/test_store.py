@@ -14,6 +14,7 @@ import pytest
 from fastapi import FastAPI
 
 from deploy import live
+from deploy.history import Record
 from deploy.objects import Objects
 from deploy.releases import Releases, releases_of
 from deploy.store import KEPT, Store
@@ -273,7 +274,7 @@ def test_killed_between_alias_and_history(make: Make, tmp_path: Path, monkeypatc
     a, b = added(releases, tmp_path, 2)
     releases.promote(a, "r", CONTEXT)
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Store, "_keep", killed)
+        patch.setattr(Store, "_keep", killed_at(b))
         releases._target.settle = lambda: None  # type: ignore[method-assign]
         releases.promote(b, "cut off", CONTEXT)
     releases = make()
@@ -283,6 +284,21 @@ def test_killed_between_alias_and_history(make: Make, tmp_path: Path, monkeypatc
     assert moves(releases) == [(None, a), (a, b), (b, a)]
     assert [record["why"] for record in releases.history()] == ["r", "cut off", "next call"]
     assert len(objects(releases).names("history/champion")) == 3
+
+
+def test_a_move_keeps_the_record_of_a_killed_one_before_it(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    releases = make()
+    a, b, c = added(releases, tmp_path, 3)
+    releases.promote(a, "r", CONTEXT)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Store, "_keep", killed_at(b))
+        releases.promote(b, "cut off", CONTEXT)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "settle", lambda _: None)  # done before the other moved
+        releases.promote(c, "r", CONTEXT)
+    assert moves(releases) == [(None, a), (a, b), (b, c)]
 
 
 def test_an_alias_that_was_deleted_goes_on_with_its_history(releases: Releases, tmp_path: Path) -> None:
@@ -389,6 +405,12 @@ def test_a_server_follows_an_alias_there_and_answers_on_without_the_store(
     overwrite(releases, f"{third}/model.onnx", bytes(damaged))
     run(served, test)
     assert list((tmp_path / "server/predictions").glob("*.parquet")), "the log is written here"
+
+
+def killed_at(version: str) -> Callable[[Store, Record], None]:
+    """Dies before the record of a move to this version is kept."""
+    keep = Store._keep
+    return lambda store, record: killed() if record["to"] == version else keep(store, record)
 
 
 def killed(*_: object, **__: object) -> None:

@@ -133,7 +133,7 @@ def test_a_first_champion_of_another_meanwhile_is_left_alone(
 
     monkeypatch.setattr(scheduling, "schedule_sentence", scheduled)
     refused = graft("promote")
-    assert refused.exit_code == 2 and "not nothing" in refused.stderr
+    assert refused.exit_code == 2 and "run again, and it is compared with" in refused.stderr
     assert releases.history()[-1]["why"] == "by another"
 
 
