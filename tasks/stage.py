@@ -32,7 +32,7 @@ WAIT_SECONDS = 10.0
 # What a stage's memory grows with, beside the length of its examples.
 GROWS_WITH = {
     "selection": "selection.max_rows",
-    "adaptation": "adaptation.training.pass_positions",
+    "adaptation": "adaptation.training.pass_positions (of pairs adaptation.objective.contrastive.batch_rows)",
     "adaptation_control": "receipt.scratch.pass_positions",
     "deployment": "deployment.calibration_rows",
 }

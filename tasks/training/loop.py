@@ -125,7 +125,9 @@ def _trained(
     with _below(network, learning, job, say) as place:
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
-            fit = partial(memory.fitted, progress=progress, forget=learning.forget, say=say)
+            fit = partial(
+                memory.fitted, progress=progress, forget=learning.forget, say=say, divisible=objective.divisible
+            )
             loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit, pace)
             judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
             steering = judged[0] if judged else loss

@@ -21,6 +21,7 @@ def fitted(
     progress: Progress,
     forget: Callable[[], None],
     say: Callable[[str], None],
+    divisible: bool,
 ) -> float:
     """The loss of a step, in passes that the memory holds.
 
@@ -31,9 +32,10 @@ def fitted(
         progress: knows what that was lowered to before, and is told what it is lowered to now.
         forget: drops gradients that a failed attempt left.
         say: receives one line each time.
+        divisible: whether a step may be computed in several passes.
 
     Raises:
-        RuntimeError: as the library says it, where passes of two rows are too much.
+        RuntimeError: as the library says it, where passes of two rows are too much, or the step has one pass alone.
     """
     while True:
         limit = progress.pass_positions or at_most
@@ -41,7 +43,7 @@ def fitted(
             return compute(limit)
         except RuntimeError as error:
             longest, rows = max(positions()), len(positions())
-            if not GPU_TEXT.search(str(error)) or limit <= 2 * longest:
+            if not divisible or not GPU_TEXT.search(str(error)) or limit <= 2 * longest:
                 raise
             refused = lacked_memory(error)
         # Not before the error is gone: its traceback holds what the attempt had allocated.

@@ -52,7 +52,8 @@ def trained(
     made.backbone.pooled = bounded  # type: ignore[method-assign]
     settings = job().settings.model_copy(update={"pass_positions": changes.get("pass_positions", 4096)})
     try:
-        progress = train(made, FULL, Supervised(8, learn), replace(job(), settings=settings), resume, say)
+        objective = Supervised(8, learn, mixup=changes.get("mixup", 0.0))
+        progress = train(made, FULL, objective, replace(job(), settings=settings), resume, say)
     except KeyboardInterrupt:
         progress = Progress([], 0.0, 0)
     return made, progress, lines
@@ -83,6 +84,18 @@ def test_killed_it_goes_on_with_the_smaller_passes(tmp_path: Path) -> None:
 def test_passes_of_two_rows_that_are_too_much_end_the_training() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         trained(LACKS[0], held=0)
+
+
+def test_a_step_that_cannot_be_divided_is_not_tried_again() -> None:
+    tries = []
+
+    def lacking() -> RuntimeError:
+        tries.append(1)
+        return LACKS[0]()
+
+    with pytest.raises(torch.OutOfMemoryError):
+        trained(lacking, mixup=0.5)
+    assert len(tries) == 1
 
 
 def test_other_errors_are_not_tried_again() -> None:
