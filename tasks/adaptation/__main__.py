@@ -127,7 +127,7 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     validation = networks.logits(kept, bench.encoder, rows.encoded)
     learns = "head" if kept is not found.network else "head and backbone"
     record = found.record() | {"precision": bench.precision, "learns": learns}
-    record |= {"start_head": first, "start_validation_loss": start_loss}
+    record |= {"start_head": first, "solved_head_validation_loss": start_loss}
     if search.seeds > 1:
         record["seeds"] = _by_seeds(bench, found, make, (start_loss, start), _scores(rows, validation))
     processes.end()

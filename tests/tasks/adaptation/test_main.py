@@ -92,7 +92,7 @@ def test_steps_start_from_a_drawn_head_where_rows_are_many(
     run_stage(root, "adaptation")
     record = read_json(root / "data/adaptation/adaptation.json")
     assert record["start_head"] == head
-    assert (started[0] == pytest.approx(record["start_validation_loss"])) is (head == "solved")
+    assert (started[0] == pytest.approx(record["solved_head_validation_loss"])) is (head == "solved")
 
 
 def searching(project: Path, root: Path, **search: Any) -> Path:
@@ -180,7 +180,7 @@ def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
 ) -> None:
     root = searching(project, tmp_path / "project", trials=0)
     tree = yaml.safe_load((root / "params.yaml").read_text())
-    tree["adaptation"]["training"] |= {"learning_rates": [0.00005], "batch_rows": 8}
+    tree["adaptation"]["training"] |= {"learning_rates": [0.0005], "batch_rows": 8}
     tree["receipt"]["scratch"]["batch_rows"] = 8
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     with_kind(root, "lora")
@@ -188,7 +188,7 @@ def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
     run_stage(root, "adaptation")
     record = read_json(root / "data/adaptation/adaptation.json")
     own = read_json(root / "data/adaptation/metrics.json")["log_loss"]
-    start, spread = record["start_validation_loss"], record["seeds"]["validation"]["log_loss"]
+    start, spread = record["solved_head_validation_loss"], record["seeds"]["validation"]["log_loss"]
     assert own < start, "the model's own seed beats the head"
     assert (spread["low"], spread["high"]) == (own, pytest.approx(start, abs=1e-6))
     assert "study" not in record
