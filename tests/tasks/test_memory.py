@@ -66,8 +66,9 @@ def bound(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Any, str, int],
     resource.setrlimit(resource.RLIMIT_AS, before)
 
 
+PASSES = "adaptation.training.pass_positions (of pairs adaptation.objective.contrastive.batch_rows)"
 CASES: list[tuple[str, Any, int, Any, str, str]] = [
-    ("adaptation", adaptation, 100 * MB, search, "train", "adaptation.training.pass_positions"),
+    ("adaptation", adaptation, 100 * MB, search, "train", PASSES),
     ("selection", selection, 40 * MB, features, "compute", "selection.max_rows"),
 ]
 
