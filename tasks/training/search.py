@@ -16,6 +16,8 @@ from tasks.training.objective import Objective
 from tasks.training.resuming import Progress
 from tasks.training.scope import Scope
 
+RATES = "adaptation.training.learning_rates (of the control receipt.scratch.learning_rates)"
+
 
 def best_rate(
     make: Callable[[], Network], scope: Scope, objective: Objective, job: Job, resume: Path, say: Callable[[str], None]
@@ -110,5 +112,6 @@ def search_and_train(
 def _refuse_divergence(loss: float, job: Job) -> None:
     if not math.isfinite(loss):
         raise InputError(
-            f"No learning rate of {job.settings.learning_rates} kept the loss finite: lower them in params.yaml."
+            f"No learning rate of {job.settings.learning_rates} kept the loss finite: lower {RATES}, of pairs "
+            "adaptation.objective.contrastive.learning_rate."
         )

@@ -17,7 +17,7 @@ from tasks.training.loop import Job, train
 from tasks.training.objective import Objective
 from tasks.training.resuming import Epoch
 from tasks.training.scope import Scope
-from tasks.training.search import Trained, search_and_train
+from tasks.training.search import RATES, Trained, search_and_train
 from tasks.training.study import Stops, Values
 from tasks.training.workbench import Workbench
 
@@ -113,6 +113,5 @@ def _of_winner(
             record = {"trials": [asdict(each) for each in found], "winner": place + 1, "values": found[place].values}
             return Trained(network, progress, values["learning_rate"], {}, record)
     raise InputError(
-        f"None of {trials} trials kept the loss finite: lower learning_rate in adaptation.search.space, or "
-        "learning_rates."
+        f"None of {trials} trials kept the loss finite: lower adaptation.search.space.learning_rate, or {RATES}."
     )

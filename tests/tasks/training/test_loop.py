@@ -235,7 +235,7 @@ def test_search_survives_a_rate_that_diverges(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("rates", "limit"), [([1.0], 0.5), ([0.9, 1.0], 2.0)])
 def test_every_rate_diverging_is_refused(tmp_path: Path, rates: list[float], limit: float) -> None:
-    with pytest.raises(InputError, match="No learning rate"):
+    with pytest.raises(InputError, match=r"lower adaptation\.training\.learning_rates \(of the control receipt\."):
         search(tmp_path, rates, limit)
 
 

@@ -172,7 +172,7 @@ def test_pairs_are_learned_in_one_epoch_at_one_rate() -> None:
 
 def test_a_rate_at_which_the_pairs_diverge_is_refused(tmp_path: Path) -> None:
     objective, work = made("contrastive")
-    with pytest.raises(InputError, match="No learning rate of"):
+    with pytest.raises(InputError, match=r"lower .*, of pairs adaptation\.objective\.contrastive\.learning_rate\.$"):
         search_and_train(lambda: network(limit=0.0), scope("full", 1), objective, work, tmp_path, lambda line: None)
 
 
