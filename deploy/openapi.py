@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.batching import Closed
-from deploy.question import FORM, MAX_INPUTS, MOST_TOP, Question
+from deploy.question import FORM, MAX_INPUTS, MOST_NAMED, MOST_TOP, Question
 from tasks.runtime import Runtime
 
 WHEN = {
@@ -29,7 +29,12 @@ LATER = frozenset({429, 503, 504})
 # to read one parameter.
 QUESTION: dict[str, Any] = {
     "parameters": [
-        {"name": "top_k", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP}},
+        {
+            "name": "top_k",
+            "in": "query",
+            "description": f"Most probable labels that are told of each input, of all inputs at most {MOST_NAMED}.",
+            "schema": {"type": "integer", "minimum": 1, "maximum": MOST_TOP},
+        },
     ],
     "requestBody": {"required": True, "content": {"application/json": {"schema": Question.model_json_schema()}}},
 }

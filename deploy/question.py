@@ -16,8 +16,10 @@ from tasks.errors import InputError
 if TYPE_CHECKING:
     from tasks.runtime import Example, Runtime
 
-MAX_INPUTS, MOST_TOP = 64, 1000
-NUMBER = re.compile(r"[0-9]{1,4}")
+MAX_INPUTS, MOST_TOP = 64, 10_000
+# Labels of one answer: to write more of them would hold up other requests.
+MOST_NAMED = 64_000
+NUMBER = re.compile(r"[0-9]{1,5}")
 FORM = "multipart/form-data"
 REASONS = {
     "json_invalid": "it is not JSON",
@@ -50,6 +52,19 @@ def top_k_of(request: Request) -> int | None:
     if text is None or (NUMBER.fullmatch(text) and 1 <= int(text) <= MOST_TOP):
         return None if text is None else int(text)
     raise InputError(f"The value of top_k is no whole number from 1 to {MOST_TOP}: leave it out for one label alone.")
+
+
+def check_named(examples: int, top_k: int | None, runtime: Runtime) -> None:
+    """Whether an answer may name so many labels.
+
+    Raises:
+        InputError: over `MOST_NAMED`.
+    """
+    if examples * min(top_k or 1, len(runtime.manifest.labels)) > MOST_NAMED:
+        raise InputError(
+            f"An answer names at most {MOST_NAMED} labels, and top_k asks for {top_k} of each of {examples} inputs: "
+            "lower it, or send fewer inputs."
+        )
 
 
 async def examples_of(request: Request, body: bytes, runtime: Runtime) -> list[Example]:

@@ -30,7 +30,7 @@ from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
 from deploy.keys import Keys
 from deploy.openapi import QUESTION, Alive, Answers, Ready, responses, tell
-from deploy.question import examples_of, top_k_of
+from deploy.question import check_named, examples_of, top_k_of
 from deploy.releases import CHAMPION, Releases, releases_of
 from deploy.settings import Settings, ignored_names
 from deploy.telemetry import LOG, JsonLines, RequestLog
@@ -100,6 +100,7 @@ def _add_routes(app: FastAPI, answering: Answering, settings: Settings, keys: Ke
             async with deadline(settings.deadline_ms):
                 examples = await examples_of(request, bytes(body), answering.runtime())
                 line["rows"] = len(examples)
+                check_named(len(examples), top_k, answering.runtime())
                 answers = await answering.answer(line["request_id"], examples, top_k)
         line["version"] = answers["version"]
         return JSONResponse(answers, headers={"connection": "close"} if answering.draining else None)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from tasks.artifacts import write_json
 from tasks.deployment import chain
 from tasks.deployment.chain import Artefact
 from tasks.errors import CrashError
-from tasks.problems.classification.answer import Answer
+from tasks.problems.classification.answer import Answer, probabilities
 from tasks.runtime import Example, Runtime
 from tasks.stage import Stage, die_with_parent, run
 
@@ -33,6 +34,18 @@ WAIT_SECONDS = 120.0  # for the start, and for an answer
 ADDRESS = re.compile(r'"address": "127\.0\.0\.1:(\d+)"')
 
 
+class Told(NamedTuple):
+    """What the server answers to an example.
+
+    Attributes:
+        answer: the most probable label.
+        shares: (K,) probability of every label, NaN for one that it does not name.
+    """
+
+    answer: Answer
+    shares: np.ndarray
+
+
 def main(stage: Stage) -> None:
     """Every row goes alone, so that what an int8 graph answers does not depend on what shares its batch."""
     params = stage.params
@@ -42,33 +55,38 @@ def main(stage: Stage) -> None:
     runtime = Runtime.load(stage.root / BUNDLE, params.resources.threads)
     stage.say(f"Asking the server for {len(raw)} test rows over HTTP.")
     with serving(stage.root / BUNDLE, stage.staging / "served", runtime.version, params.resources.threads) as port:
-        answered = ask(port, raw)
-    alone: list[Answer] = [runtime.predict([example]).answers[0] for example in raw]
+        answered = ask(port, raw, test.labels)
+    logits = np.vstack([runtime.predict([example]).logits for example in raw])
+    columns = [runtime.manifest.labels.index(label) for label in test.labels]
+    alone = probabilities(logits / runtime.manifest.temperature)[:, columns]
     checkpoint = predictions.load(stage.root / "data/adaptation/predictions.arrow", test.ids).logits
     drawn = metrics.Resamples(len(test), params.receipt.resamples, params.project.seed)
-    shares = _shares(answered, test.labels)
     classes = test.classes if test.labelled else None
-    record = chain.score(
-        Artefact(np.log(shares), None), Artefact(checkpoint, None), classes, params.receipt.metric, drawn
-    )
-    record["max_logit_difference"] = None  # the server answers with probabilities
-    record["max_probability_difference"] = difference = _difference(answered, alone)
-    found = breaks(answered, alone, difference, params.deployment.max_logit_difference)
+    served = Artefact(_log_shares(answered, len(test.labels)), None)
+    record = chain.score(served, Artefact(checkpoint, None), classes, params.receipt.metric, drawn)
+    # Probabilities leave a constant of each row's logits open: no difference that the other links' could stand beside.
+    record["max_logit_difference"] = None
+    record["max_probability_difference"] = _difference(answered, alone)
+    found = breaks(answered, alone, test.labels, params.deployment.max_logit_difference)
     write_json(stage.out("data/deployment/server.json"), {"http": record, "breaks": found})
 
 
-def breaks(answered: Sequence[Answer | None], alone: Sequence[Answer], difference: float, limit: float) -> list[str]:
+def breaks(answered: Sequence[Told | None], alone: np.ndarray, labels: Sequence[str], limit: float) -> list[str]:
     """A sentence for every way in which the server answers otherwise than its bundle does in this process.
 
     Args:
         answered: over HTTP; None where there was no answer.
-        alone: of the bundle, to each row alone.
-        difference: largest between two probabilities.
-        limit: tolerance of that.
+        alone: (N, K) probabilities of the bundle, to each row alone.
+        labels: of the columns.
+        limit: tolerance of the difference of two probabilities.
     """
-    silent = sum(answer is None for answer in answered)
-    other = sum(a is not None and a.prediction != b.prediction for a, b in zip(answered, alone, strict=True))
-    found = [f"http does not answer {silent} of {len(alone)} test rows."] if silent else []
+    silent = sum(told is None or bool(np.isnan(told.shares).any()) for told in answered)
+    best = [labels[column] for column in alone.argmax(axis=1)]
+    other = sum(told is not None and told.answer.prediction != one for told, one in zip(answered, best, strict=True))
+    difference = _difference(answered, alone)
+    found = []
+    if silent:
+        found.append(f"http does not answer {silent} of {len(alone)} test rows with the probability of every label.")
     if other:
         found.append(
             f"http answers {other} of {len(alone)} test rows with another label than the bundle that it serves."
@@ -81,35 +99,42 @@ def breaks(answered: Sequence[Answer | None], alone: Sequence[Answer], differenc
     return found
 
 
-def _difference(answered: Sequence[Answer | None], alone: Sequence[Answer]) -> float:
-    pairs = zip(answered, alone, strict=True)
-    largest = max((abs(a.probability - b.probability) for a, b in pairs if a is not None), default=0.0)
-    return float(f"{largest:.3g}")
+def _difference(answered: Sequence[Told | None], alone: np.ndarray) -> float:
+    """Largest between two probabilities of a label, and between those of the most probable one."""
+    pairs = [(told, row) for told, row in zip(answered, alone, strict=True) if told is not None]
+    of_rows = [np.nan_to_num(np.abs(told.shares - row)).max() for told, row in pairs]
+    of_best = [abs(told.answer.probability - row.max()) for told, row in pairs]
+    return float(f"{max(of_rows + of_best, default=0.0):.3g}")
 
 
-def _shares(answered: Sequence[Answer | None], labels: Sequence[str]) -> np.ndarray:
-    """(N, K) above 0: of the labels that were not predicted nothing is known but their sum; no answer knows nothing."""
-    shares = np.full((len(answered), len(labels)), 1 / len(labels))
-    for row, answer in zip(shares, answered, strict=True):
-        if answer is not None:
-            row[:] = max(1 - answer.probability, metrics.SMALLEST) / max(len(labels) - 1, 1)
-            row[labels.index(answer.prediction)] = answer.probability
-    return shares
+def _log_shares(answered: Sequence[Told | None], labels: int) -> np.ndarray:
+    """(N, K) finite logarithms of the probabilities; where none was told, all labels are alike."""
+    shares = np.full((len(answered), labels), np.nan)
+    for row, told in zip(shares, answered, strict=True):
+        if told is not None:
+            row[:] = told.shares
+    return np.asarray(np.log(np.maximum(np.nan_to_num(shares, nan=1 / labels), np.finfo(np.float64).tiny)))
 
 
-def ask(port: int, examples: Sequence[Example]) -> list[Answer | None]:
-    """One answer per example, each asked for alone; None where the server refuses."""
+def ask(port: int, examples: Sequence[Example], labels: Sequence[str]) -> list[Told | None]:
+    """One answer per example, each asked for alone, with the probability of each of K labels; None where the server
+    refuses."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_SECONDS)
-    found: list[Answer | None] = []
+    path, found = f"/predict?top_k={len(labels)}", list[Told | None]()
     for example in examples:
         value = base64.b64encode(example).decode("ascii") if isinstance(example, bytes) else example
-        connection.request("POST", "/predict", json.dumps({"inputs": [value]}), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps({"inputs": [value]}), {"Content-Type": "application/json"})
         response = connection.getresponse()
         body = response.read()
-        one = json.loads(body)["predictions"][0] if response.status == 200 else None
-        found.append(one and Answer(one["prediction"], one["probability"]))
+        found.append(_told(json.loads(body)["predictions"][0], labels) if response.status == 200 else None)
     connection.close()
     return found
+
+
+def _told(prediction: dict[str, Any], labels: Sequence[str]) -> Told:
+    named = {one["prediction"]: one["probability"] for one in prediction["top"]}
+    shares = np.array([named.get(label, np.nan) for label in labels], dtype=np.float64)
+    return Told(Answer(prediction["prediction"], prediction["probability"]), shares)
 
 
 @contextmanager

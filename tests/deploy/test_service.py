@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -53,6 +54,26 @@ def test_more_labels_come_on_request_the_most_probable_first(releases: Path, cou
     run(releases, test)
 
 
+def test_all_of_a_great_many_labels_come_and_an_answer_of_too_many_is_refused(tmp_path: Path) -> None:
+    labels = [f"label {i}" for i in range(1200)]
+    releases = Releases(tmp_path / "releases")
+    head = np.outer([1.0, 0.0], np.linspace(0, 1, 1200)).astype(np.float32)
+    releases.promote(releases.add(tiny_bundle(tmp_path / "bundle", head, labels=labels)), "test", {})
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        answer = await client.post("/predict?top_k=1200", json={"inputs": ["good"]})
+        top = answer.json()["predictions"][0]["top"]
+        assert [one["prediction"] for one in top] == labels[::-1]
+        assert sum(one["probability"] for one in top) == pytest.approx(1)
+        most = await client.post("/predict?top_k=1000", json={"inputs": ["good"] * 64})
+        refused = await client.post("/predict?top_k=10000", json={"inputs": ["good"] * 64})
+        assert (most.status_code, refused.status_code) == (200, 422)
+        assert "top_k asks for 10000 of each of 64 inputs" in refused.json()["detail"]
+        assert is_sentence(refused.json()["detail"])
+
+    run(releases.folder, test)
+
+
 @pytest.mark.parametrize("query", ["topk=2", "top_k=2&secret=1", "Top_K=2", "secret"])
 def test_a_parameter_that_there_is_not_is_told(releases: Path, query: str) -> None:
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
@@ -63,11 +84,11 @@ def test_a_parameter_that_there_is_not_is_told(releases: Path, query: str) -> No
     run(releases, test)
 
 
-@pytest.mark.parametrize("count", ["0", "1001", "secret", "1.5", ""])
+@pytest.mark.parametrize("count", ["0", "10001", "secret", "1.5", ""])
 def test_a_number_of_labels_that_is_none_is_told(releases: Path, count: str) -> None:
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
         answer = await client.post(f"/predict?top_k={count}", json={"inputs": ["bad"]})
-        assert answer.status_code == 422 and "top_k is no whole number from 1 to 1000" in answer.json()["detail"]
+        assert answer.status_code == 422 and "top_k is no whole number from 1 to 10000" in answer.json()["detail"]
         assert is_sentence(answer.json()["detail"]) and "secret" not in answer.text
 
     run(releases, test)

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from deploy.settings import Settings
+from tasks import predictions, prepared
+from tasks.artifacts import read_json
 from tasks.deployment import server
+from tasks.deployment.server import Told
 from tasks.errors import CrashError
-from tasks.problems.classification.answer import Answer
+from tasks.predictions import Predictions
+from tasks.prepared import Prepared
+from tasks.problems.classification.answer import Answer, probabilities
 from tasks.runtime import Runtime
+from tasks.stage import Stage
 from tests.bundles import flip_byte, tiny_bundle
+from tests.factories import params
 from tests.toy import within
 
-ALONE = [Answer("good", 0.9), Answer("bad", 0.8), Answer("good", 0.7)]
+LABELS = ["good", "bad", "ugly"]
+ALONE = np.array([[0.9, 0.08, 0.02], [0.1, 0.8, 0.1], [0.7, 0.1, 0.2]])
+
+
+def told(rows: Any) -> list[Told | None]:
+    """Answers of a server that names all labels."""
+    return [Told(Answer(LABELS[int(np.argmax(row))], max(row)), row) for row in np.array(rows)]
 
 
 def test_the_server_answers_as_its_bundle_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,10 +42,15 @@ def test_the_server_answers_as_its_bundle_does(tmp_path: Path, monkeypatch: pyte
     runtime = Runtime.load(tiny_bundle(tmp_path / "bundle", temperature=2.0), threads=1)
     texts = ["good", "bad bad", "good other", "x" * 300, "good bad good"]
     with server.serving(tmp_path / "bundle", tmp_path / "served", runtime.version, 1) as port:
-        found = server.ask(port, texts)
+        found = server.ask(port, texts, ["bad", "good"])
+        (other,) = server.ask(port, ["good"], ["good", "ugly"])
     assert found[3] is None, "it is over the bundle's limit of characters"
-    expected = [answer for text in texts if len(text) < 300 for answer in runtime.predict([text]).answers]
-    assert [answer for answer in found if answer] == expected
+    expected = [runtime.predict([text]) for text in texts if len(text) < 300]
+    assert [one.answer for one in found if one] == [answer for one in expected for answer in one.answers]
+    # By name: the bundle's own order is good, bad.
+    by_hand = [probabilities(one.logits[0] / 2.0)[::-1] for one in expected]
+    np.testing.assert_allclose([one.shares for one in found if one], by_hand, rtol=1e-12)
+    assert other is not None and np.isnan(other.shares).tolist() == [False, True]
 
 
 def test_a_server_that_does_not_start_is_told(tmp_path: Path) -> None:
@@ -50,6 +70,7 @@ def test_the_server_ends_with_the_stage_that_is_killed(tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from tasks.deployment import server
+from tasks.deployment.server import Told
 with server.serving(Path("bundle"), Path("served"), "{version}", 1) as port:
     print(port, flush=True)
     time.sleep(60)
@@ -75,22 +96,70 @@ def test_a_pass_of_the_server_has_the_threads_of_one_in_the_stage(tmp_path: Path
     assert (settings.threads, settings.pass_threads, settings.passes) == (3, 3, 1)
 
 
+@pytest.mark.parametrize("swapped", [False, True])
+def test_the_stage_compares_the_whole_row_by_the_names_of_the_labels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swapped: bool
+) -> None:
+    """The bundle's order is good, ugly, bad, of which a text of "good" has the logits 4, 1, 0."""
+    head = np.array([[4, 1, 0], [0, 1, 4]], dtype=np.float32)
+    bundle = tiny_bundle(tmp_path / server.BUNDLE, head, labels=["good", "ugly", "bad"])
+    sorted_labels, texts = ["bad", "good", "ugly"], ["good", "good good"]
+    logits = np.array([[0, 4, 1]] * 2, dtype=np.float32)
+    encoded = Runtime.load(bundle, threads=1).encode(texts)
+    rows = Prepared(texts, ["test"] * 2, texts, np.array([1, 2]), encoded, sorted_labels)
+    monkeypatch.setattr(prepared, "load", lambda _: rows)
+    monkeypatch.setattr(predictions, "load", lambda _, ids: Predictions(ids, logits))
+    ask = server.ask
+
+    def asked(port: int, examples: Any, labels: list[str]) -> Any:
+        return ask(port, examples, ["ugly", "good", "bad"] if swapped else labels)
+
+    monkeypatch.setattr(server, "ask", asked)
+    stage = Stage("deployment_server", tmp_path, params(resources__threads=1), tmp_path / "staging")
+    server.main(stage)
+    found = read_json(stage.out("data/deployment/server.json"))
+    by_hand = (math.exp(1) - 1) / (1 + math.exp(1) + math.exp(4)) if swapped else 0.0
+    assert found["http"]["max_probability_difference"] == pytest.approx(by_hand, rel=2e-3, abs=1e-12)
+    assert (len(found["breaks"]), found["http"]["max_logit_difference"]) == (int(swapped), None)
+    assert (found["http"]["accuracy"], found["http"]["changed_answers"]) == (0.5, 0)
+
+
 def test_an_intact_link_has_no_breaks() -> None:
-    assert server.breaks(ALONE, ALONE, 0.0, 1e-4) == []
-    assert server.breaks(ALONE, ALONE, 0.99e-4, 1e-4) == []
+    assert server.breaks(told(ALONE), ALONE, LABELS, 1e-4) == []
+    assert server.breaks(told(ALONE + np.array([0.99e-4, 0, -0.99e-4])), ALONE, LABELS, 1e-4) == []
 
 
 def test_each_break_of_the_link_is_named() -> None:
-    answered = [Answer("bad", 0.9), None, Answer("good", 0.72)]
-    assert server.breaks(answered, ALONE, server._difference(answered, ALONE), 1e-4) == [
-        "http does not answer 1 of 3 test rows.",
+    answered = [*told([[0.08, 0.9, 0.02]]), None, *told([[0.72, 0.1, 0.18]])]
+    assert server.breaks(answered, ALONE, LABELS, 1e-4) == [
+        "http does not answer 1 of 3 test rows with the probability of every label.",
         "http answers 1 of 3 test rows with another label than the bundle that it serves.",
-        "http differs from the bundle that it serves by 0.02 in a probability, over 0.0001, which is "
+        "http differs from the bundle that it serves by 0.82 in a probability, over 0.0001, which is "
         "deployment.max_logit_difference.",
     ]
 
 
-def test_shares_are_the_answers_and_nothing_where_there_is_none() -> None:
-    found = server._shares([Answer("b", 0.8), None], ["a", "b", "c"])
-    np.testing.assert_allclose(found, [[0.1, 0.8, 0.1], [1 / 3] * 3])
-    assert server._shares([Answer("a", 1.0)], ["a", "b"]).min() > 0, "its logarithm is finite"
+def test_labels_after_the_first_are_judged_too() -> None:
+    swapped = [*told([[0.9, 0.02, 0.08]]), *told(ALONE[1:])]
+    (sentence,) = server.breaks(swapped, ALONE, LABELS, 1e-4)
+    assert "by 0.06 in a probability" in sentence and server._difference(swapped, ALONE) == 0.06
+
+
+def test_a_probability_that_is_not_that_of_its_row_is_a_break() -> None:
+    answered = told(ALONE)
+    answered[2] = Told(Answer("good", 0.75), ALONE[2])
+    (sentence,) = server.breaks(answered, ALONE, LABELS, 1e-4)
+    assert "by 0.05 in a probability" in sentence
+
+
+def test_a_label_that_the_server_does_not_name_is_a_break() -> None:
+    answered = told(ALONE)
+    answered[0] = Told(Answer("good", 0.9), np.array([0.9, np.nan, 0.02]))
+    (sentence,) = server.breaks(answered, ALONE, LABELS, 1e-4)
+    assert sentence == "http does not answer 1 of 3 test rows with the probability of every label."
+
+
+def test_the_whole_row_is_scored_and_nothing_where_there_is_no_answer() -> None:
+    found = server._log_shares([*told([[0.0, 0.8, 0.2]]), None], 3)
+    np.testing.assert_allclose(np.exp(found), [[0, 0.8, 0.2], [1 / 3] * 3], atol=1e-300)
+    assert np.isfinite(found).all()
