@@ -192,7 +192,9 @@ Form = Literal["optimised", "int8", "int8_per_tensor", "int8_static", "int8_stat
 class Deployment(Strict):
     opset: int = Field(ge=18, le=23, description="ONNX operator set.")
     max_logit_difference: float = Field(
-        gt=0, description="Tolerance between torch and ONNX float32, as a share of the largest logit, of 1 at least."
+        gt=0,
+        description="Tolerance between torch and ONNX float32, optimised or not, as a share of the largest logit, of 1 "
+        "at least.",
     )
     forms: list[Form] = Field(
         description="Forms of the model that compete with float32: attention fused (optimised), dynamically quantised "

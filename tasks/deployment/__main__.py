@@ -52,10 +52,9 @@ def main(stage: Stage) -> None:
         return chain.score(artefact, artefacts["checkpoint"], classes, params.receipt.metric, drawn)
 
     records = {name: scored(artefact) for name, artefact in artefacts.items()}
-    inside = shipping.inside_budget(records, [name for name in graphs if name != forms.FLOAT32], params.deployment)
+    largest = float(np.abs(artefacts["checkpoint"].logits).max())
     typical = encoder.collate([sorted(test.encoded, key=encoder.positions)[len(test) // 2]])
-    milliseconds = speed.of_forms(stage, {name: graphs[name] for name in (forms.FLOAT32, *inside)}, typical)
-    name, reason = shipping.choose(records, milliseconds, left_out, params.deployment, params.receipt.metric)
+    name, reason = _chosen(stage, records, graphs, left_out, largest, typical)
     stage.say(reason)
     description = _description(stage, test.labels, name)
     calibrated = _calibration(artefacts[name].logits, classes, description["temperature"])
@@ -69,7 +68,6 @@ def main(stage: Stage) -> None:
     raw = (source.read(cell, stage.root) for cell in test.inputs)
     served = Runtime.load(folder, params.resources.threads).predict(raw).logits
     records["served"] = scored(Artefact(served, None))
-    largest = float(np.abs(artefacts["checkpoint"].logits).max())
     found = chain.breaks(records, largest, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
         stage.out("data/deployment/chain.json"),
@@ -107,6 +105,23 @@ def _answered(stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prep
     if not (np.isfinite(logits).all() and np.isfinite(pooled).all()):
         raise CrashError(f"The form {name} answers with numbers that are not finite.")
     return Artefact(logits, graph.stat().st_size), pooled
+
+
+def _chosen(
+    stage: Stage,
+    records: dict[str, Any],
+    graphs: dict[str, Path],
+    left_out: dict[str, str],
+    largest: float,
+    typical: dict[str, np.ndarray],
+) -> tuple[str, str]:
+    """The form that ships, and why; what computes in float32 and is off, as of `chain.left_out`, competes no more."""
+    settings = stage.params.deployment
+    left_out = left_out | chain.left_out(records, largest, settings)
+    competing = [name for name in graphs if name != forms.FLOAT32 and name not in left_out]
+    inside = shipping.inside_budget(records, competing, settings)
+    milliseconds = speed.of_forms(stage, {name: graphs[name] for name in (forms.FLOAT32, *inside)}, typical)
+    return shipping.choose(records, milliseconds, left_out, settings, stage.params.receipt.metric)
 
 
 def _calibration(logits: np.ndarray, classes: np.ndarray | None, temperature: float) -> dict[str, Any] | None:

@@ -14,6 +14,8 @@ from tasks.problems.classification.answer import probabilities
 
 # These compute as the checkpoint does, but for rounding.
 MAKES_THE_SAME_ANSWERS = ("reloaded", "onnx")
+# So does this one, but the graph as exported can ship in its place.
+CAN_BE_LEFT_OUT = ("optimised",)
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,23 @@ def breaks(records: dict[str, Any], largest: float, settings: Deployment) -> lis
         largest: absolute value of the checkpoint's largest logit, with which float32 rounding grows.
         settings: the tolerance.
     """
+    off = _off(records, MAKES_THE_SAME_ANSWERS, largest, settings)
+    return [f"{name} {how}." for name, how in off.items()]
+
+
+def left_out(records: dict[str, Any], largest: float, settings: Deployment) -> dict[str, str]:
+    """Form that should answer as the checkpoint does and does not -> why it cannot ship; arguments as of `breaks`."""
+    return {name: f"it {how}" for name, how in _off(records, CAN_BE_LEFT_OUT, largest, settings).items()}
+
+
+def _off(records: dict[str, Any], names: tuple[str, ...], largest: float, settings: Deployment) -> dict[str, str]:
     limit = settings.max_logit_difference * max(1.0, largest)
-    return [
-        f"{name} differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
-        f"{limit:.3g}, which is deployment.max_logit_difference {settings.max_logit_difference:g} of the largest."
-        for name in MAKES_THE_SAME_ANSWERS
+    return {
+        name: f"differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
+        f"{limit:.3g}, which is deployment.max_logit_difference {settings.max_logit_difference:g} of the largest"
+        for name in names
         if name in records and records[name]["max_logit_difference"] > limit
-    ]
+    }
 
 
 def served_breaks(served: np.ndarray, graph: np.ndarray) -> list[str]:

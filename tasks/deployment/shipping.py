@@ -46,7 +46,7 @@ def choose(
         fastest = FLOAT32
     out = [f"{name} is out, {reason}" for name, reason in left_out.items()]
     for name in forms:
-        if name == fastest:
+        if name == fastest or name in left_out:
             continue
         if records[name]["loss"] is None:
             changed = records[name]["changed_answers"]

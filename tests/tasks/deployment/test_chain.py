@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tasks import metrics
-from tasks.deployment.chain import Artefact, breaks, score, served_breaks
+from tasks.deployment.chain import Artefact, breaks, left_out, score, served_breaks
 from tests.factories import params
 
 LOGITS = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.1, 0.0]])
@@ -53,6 +53,18 @@ def test_a_break_is_found_and_named(name: str) -> None:
 def test_forms_that_compete_may_differ_and_the_tolerance_is_the_params() -> None:
     assert breaks(records(int8=off(1, 1.0), optimised=off(1, 0.01)), 2.0, params().deployment) == []
     assert breaks(records(onnx=off(1, 0.002)), 2.0, params(deployment__max_logit_difference=0.01).deployment) == []
+
+
+def test_an_optimised_graph_that_answers_otherwise_breaks_nothing_and_is_left_out() -> None:
+    found = records(optimised=off(1, 0.01), int8=off(1, 1.0))
+    assert breaks(found, 2.0, params().deployment) == []
+    assert left_out(found, 2.0, params().deployment) == {
+        "optimised": "it differs from the checkpoint by 0.01 in a logit, over 0.0002, which is "
+        "deployment.max_logit_difference 0.0001 of the largest"
+    }
+    assert left_out(records(optimised=off(1, 0.0001)), 2.0, params().deployment) == {}
+    assert left_out(found, 2.0, params(deployment__max_logit_difference=0.01).deployment) == {}
+    assert left_out(records(onnx=off(1, 1.0)), 2.0, params().deployment) == {}, "of the way back it is a break"
 
 
 @pytest.mark.parametrize(("largest", "found"), [(0.5, 1), (1.0, 1), (1.3, 0), (20.0, 0)])

@@ -19,6 +19,8 @@ from tests.bundles import tiny_bundle
 from tests.factories import params
 from tests.projects import run_stage, write_project
 
+LOSS = {"value": 0.0, "low": 0.0, "high": 0.0}
+
 
 def stage_of(root: Path, **changes: Any) -> Stage:
     return Stage("deployment", root, params(**changes), root / "staging")
@@ -94,6 +96,23 @@ def test_speeds_are_read_once_for_a_graph_and_not_where_there_is_no_choice(
     for _ in range(2):
         assert speed.of_forms(stage, graphs, row) == {"onnx": 3.0, "int8": 4.0}
     assert taken == ["the form onnx", "the form int8"] and set(stage.readings["forms"]) == set(graphs)
+
+
+@pytest.mark.parametrize(("difference", "shipped"), [(9e-5, "optimised"), (2e-4, "onnx")])
+def test_an_optimised_graph_that_is_off_does_not_ship_however_fast_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float, shipped: str
+) -> None:
+    def of_forms(_: Stage, graphs: dict[str, Path], typical: Any) -> dict[str, float]:
+        return {name: {"onnx": 9.0, "optimised": 1.0}[name] for name in graphs}
+
+    monkeypatch.setattr(speed, "of_forms", of_forms)
+    differences = {"checkpoint": 0.0, "onnx": 1e-6, "optimised": difference}
+    records = {name: {"loss": LOSS, "max_logit_difference": value} for name, value in differences.items()}
+    graphs = {name: tmp_path / f"{name}.onnx" for name in ("onnx", "optimised")}
+    left_out = {"int8": "it cannot be run (RuntimeError)"}
+    name, reason = deployment._chosen(stage_of(tmp_path), records, graphs, left_out, 1.0, {})
+    assert name == shipped and "int8 is out, it cannot be run" in reason
+    assert ("optimised is out, it differs from the checkpoint by 0.0002 in a logit" in reason) is (shipped == "onnx")
 
 
 @pytest.mark.parametrize("link", ["chain", "server"])

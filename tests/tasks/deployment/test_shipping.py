@@ -59,6 +59,14 @@ def test_a_form_that_could_not_be_made_is_told() -> None:
     )
 
 
+def test_a_form_that_is_left_out_is_told_once_whatever_it_scores() -> None:
+    left_out = {"optimised": "it differs from the checkpoint by 0.01 in a logit"}
+    assert choose(records(optimised=0.0), {"onnx": 9.0}, left_out, SETTINGS, "accuracy") == (
+        "onnx",
+        "onnx (float32) ships: optimised is out, it differs from the checkpoint by 0.01 in a logit.",
+    )
+
+
 def test_without_forms_float32_ships_and_says_why() -> None:
     alone = params(deployment__forms=[]).deployment
     assert choose(records(), {"onnx": 0.0}, {}, alone, "accuracy") == (
