@@ -23,7 +23,8 @@ from tokenizers import Tokenizer
 
 from deploy.releases import Releases
 from tasks.artifacts import read_json, sha256_file
-from tasks.runtime import BATCH_ROWS, PORTION_ROWS, length_batches, session_options
+from tasks.graph import session_options
+from tasks.runtime import BATCH_ROWS, PORTION_ROWS, length_batches
 from tests.bundles import tiny_bundle
 
 HOUSE = Path(__file__).resolve().parents[1]

@@ -12,6 +12,7 @@ import numpy as np
 
 from tasks import drift, modalities, problems
 from tasks.errors import CrashError, InputError
+from tasks.graph import OUTPUTS, check_graph, session
 from tasks.manifest import MANIFEST, Manifest, check_bundle, fault
 from tasks.modalities.contract import Arrays, Encoder, Example
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MANIFEST", "Example", "Manifest", "Predictions", "Runtime", "check_bundle", "length_batches"]
 
-OUTPUTS = ("logits", "pooled")
 DRIFT = "drift.npz"
 BATCH_ROWS = 32
 PORTION_ROWS = 256
@@ -82,9 +82,9 @@ class Runtime:
             encoder = modalities.part(manifest.modality, "encode").from_bundle(folder / "encoder")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise fault(folder, f"its encoder cannot be loaded ({type(error).__name__})") from None
-        session = _session(folder, manifest, threads)
-        _check_graph(folder, manifest, encoder, session)
-        return cls(manifest, encoder, session, reference_of(folder, manifest))
+        graph = session(folder, manifest, threads)
+        check_graph(folder, manifest, encoder, graph)
+        return cls(manifest, encoder, graph, reference_of(folder, manifest))
 
     @property
     def version(self) -> str:
@@ -238,31 +238,6 @@ def length_batches(lengths: Sequence[int], batch_rows: int) -> list[list[int]]:
     return batches
 
 
-def session_options(threads: int) -> ort.SessionOptions:
-    """How every graph is run."""
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    # Plans are kept per input shape; with texts of every length they cost 100 MB and gain nothing.
-    options.enable_mem_pattern = False
-    # Threads that spin while they wait for each other take a CPU from whoever else has something to do.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _session(folder: Path, manifest: Manifest, threads: int) -> ort.InferenceSession:
-    import onnxruntime as ort
-
-    path, options = str(folder / manifest.model), session_options(threads)
-    try:
-        return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no other base
-        raise fault(folder, f"ONNX Runtime cannot load {manifest.model} ({type(error).__name__})") from None
-
-
 def reference_of(folder: Path, manifest: Manifest) -> drift.Reference | None:
     """Drift reference of a bundle; None for one that is only scored.
 
@@ -275,25 +250,3 @@ def reference_of(folder: Path, manifest: Manifest) -> drift.Reference | None:
         return drift.load(folder / DRIFT)
     except Exception as error:  # zip, numpy and missing arrays each raise their own
         raise fault(folder, f"its {DRIFT} cannot be loaded ({type(error).__name__})") from None
-
-
-def schema(nodes: Iterable[Any]) -> dict[str, Any]:
-    """Name -> type and shape of a session's inputs or outputs, as a manifest has them."""
-    return {
-        node.name: {"type": node.type, "shape": [size if isinstance(size, int) else None for size in node.shape]}
-        for node in nodes
-    }
-
-
-def _check_graph(folder: Path, manifest: Manifest, encoder: Encoder, session: ort.InferenceSession) -> None:
-    inputs = {node.name for node in session.get_inputs()}
-    if inputs != set(encoder.inputs):
-        raise fault(folder, f"{manifest.model} wants {sorted(inputs)}, its encoder makes {sorted(encoder.inputs)}")
-    outputs = {node.name: node.shape for node in session.get_outputs()}
-    if not set(OUTPUTS) <= set(outputs):
-        raise fault(folder, f"{manifest.model} answers {sorted(outputs)} and not {sorted(OUTPUTS)}")
-    columns, count = outputs["logits"][-1], len(manifest.labels)
-    if isinstance(columns, int) and columns != count:
-        raise fault(folder, f"{manifest.model} has {columns} logits for {count} labels")
-    if (schema(session.get_inputs()), schema(session.get_outputs())) != (manifest.inputs, manifest.outputs):
-        raise fault(folder, f"{manifest.model} has other types or shapes than {MANIFEST} says")

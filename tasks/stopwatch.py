@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tasks.errors import CrashError, InputError
-from tasks.runtime import session_options
+from tasks.graph import session_options
 from tasks.stage import die_with_parent
 
 BATCHES = (1, 32)

@@ -23,8 +23,8 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from tasks import drift
 from tasks.artifacts import canonical_json, sha256_folder
+from tasks.graph import schema
 from tasks.rows.split import keys_of
-from tasks.runtime import schema
 
 WORDS = {"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3}
 # The row of [PAD] would change every padded answer if the mask were ignored.

@@ -12,10 +12,10 @@ import numpy as np
 from tasks import calibration
 from tasks.artifacts import sha256_folder, write_json, write_text
 from tasks.drift import Reference
+from tasks.graph import schema, session_options
 from tasks.manifest import FORMAT, JUDGED, LEARNED, MANIFEST
 from tasks.modalities.contract import Encoder
 from tasks.rows.split import keys_of
-from tasks.runtime import schema, session_options
 
 
 def write(

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from tasks.errors import CrashError, InputError
-from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches, session_options
+from tasks.graph import session_options
+from tasks.runtime import MAX_ROWS_TIMES_LENGTH_SQUARED, Runtime, length_batches
 from tests.bundles import REFERENCE, flip_byte, tiny_bundle, tiny_image_bundle, write_manifest
 
 

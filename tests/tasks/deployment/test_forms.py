@@ -16,7 +16,7 @@ from tasks import export, modalities
 from tasks import network as networks
 from tasks.artifacts import sha256_file
 from tasks.deployment.forms import FLOAT32, FORMS, make
-from tasks.runtime import schema, session_options
+from tasks.graph import schema, session_options
 from tasks.sections import Form
 from tests.factories import params
 from tests.projects import write_text_model
