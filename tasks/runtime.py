@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from tasks import drift, modalities, problems
+from tasks import drift, known_answer, modalities, problems
 from tasks.errors import CrashError, InputError
 from tasks.graph import OUTPUTS, check_graph, session
 from tasks.manifest import MANIFEST, Manifest, check_bundle, fault
@@ -72,6 +72,17 @@ class Runtime:
             folder: the bundle.
             threads: CPU threads of one forward pass, at least 1.
             version: what it must be, 12 hex digits; any if None.
+
+        Raises:
+            InputError: what `opened` refuses, or an answer that `known_answer.check` does.
+        """
+        runtime = cls.opened(folder, threads, version)
+        known_answer.check(folder, runtime.manifest, runtime.asked)
+        return runtime
+
+    @classmethod
+    def opened(cls, folder: Path, threads: int, version: str | None = None) -> Runtime:
+        """As `load`, of a bundle that is not asked yet.
 
         Raises:
             InputError: what `check_bundle` refuses, a drift reference that cannot be loaded, an encoder or a graph that
@@ -154,6 +165,16 @@ class Runtime:
         portions = [encoded[i : i + PORTION_ROWS] for i in range(0, len(encoded), PORTION_ROWS)]
         parts = [self._run_portion(portion, batch_rows) for portion in portions]
         logits, pooled = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return logits, pooled
+
+    def asked(self, value: str) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (1, K) and pooled features (1, F) of one JSON string that `received` takes, of any length.
+
+        Raises:
+            ValueError: the drift reference is of features of another width.
+        """
+        logits, pooled = self._run_portion(self._encoder.encode(self.received([value])), batch_rows=1)
+        self.projected(pooled)
         return logits, pooled
 
     def _run_portion(self, encoded: Sequence[Arrays], batch_rows: int) -> tuple[np.ndarray, np.ndarray]:

@@ -79,6 +79,14 @@ def tiny_bundle(
     return folder
 
 
+def with_known_answer(folder: Path, manifest: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> Path:
+    """Let a tiny bundle say what it answers to "good bad good", worked out by hand, but for what is changed."""
+    answer = {"example": "good bad good", "logits": [8 / 3, 4 / 3], "exact": True, "tolerance": 1e-4}
+    (folder / "known_answer.json").write_text(json.dumps(answer | changes))
+    write_manifest(folder, **manifest)
+    return folder
+
+
 def tiny_image_bundle(folder: Path, max_pixels: int = 10_000) -> Path:
     """Write a bundle for images and return its folder: the pooled feature is the mean of each channel in [0, 1], and
     what is on average brighter than 0.5 is "bright", else "dark".

@@ -93,6 +93,17 @@ def test_the_receipt_has_every_model_and_the_chain_every_artefact(project: Path)
     assert server["http"]["max_probability_difference"] < 1e-6
 
 
+def test_the_bundle_carries_what_it_answers_to_a_fixed_example(project: Path) -> None:
+    from tasks import known_answer
+
+    modality = load(project / "params.yaml").project.modality
+    found = read_json(project / "data/deployment/bundle" / known_answer.FILE)
+    assert found["example"] == known_answer.example_of(modality)
+    assert found["exact"] is (read_json(project / "data/deployment/chain.json")["shipped"] in ("onnx", "optimised"))
+    runtime = Runtime.load(project / "data/deployment/bundle", threads=1)
+    np.testing.assert_allclose(runtime.asked(found["example"])[0][0], found["logits"], atol=found["tolerance"])
+
+
 def test_the_bundle_answers_as_the_checkpoint_did(project: Path) -> None:
     from tasks import predictions, prepared
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import drift, export, metrics, modalities, predictions, prepared, zero_shot
+from tasks import drift, export, known_answer, metrics, modalities, predictions, prepared, zero_shot
 from tasks import network as networks
 from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
 from tasks.deployment import bundle, chain, forms, shipping, speed
@@ -35,11 +35,11 @@ def main(stage: Stage) -> None:
     )
     graphs, left_out = _graphs(stage, network, encoder, rows)
     artefacts = _reloaded(stage, network, encoder, test)
-    pooled = {}
+    pooled, known = {}, {}
     for name, graph in list(graphs.items()):
         stage.say(f"Scoring {name} on {len(test)} test rows.")
         try:
-            artefacts[name], pooled[name] = _answered(stage, name, graph, encoder, test)
+            artefacts[name], pooled[name], known[name] = _answered(stage, name, graph, encoder, test)
         except Exception as error:  # ONNX Runtime's errors share no other base
             if name == forms.FLOAT32:
                 raise
@@ -62,11 +62,13 @@ def main(stage: Stage) -> None:
     folder = stage.out("data/deployment/bundle")
     card = _card(stage, reason, calibrated)
     seen = learned.ids if learned.labelled else []
-    bundle.write(folder, graphs[name], encoder, description, reference, card, test.ids, seen)
+    example = known_answer.example_of(params.project.modality)
+    expected = chain.known_answer(example, known[name], name, records[name], largest, params.deployment)
+    bundle.write(folder, graphs[name], encoder, description, reference, card, test.ids, seen, expected)
 
     source = modalities.part(params.project.modality, "source")
     raw = (source.read(cell, stage.root) for cell in test.inputs)
-    served = Runtime.load(folder, params.resources.threads).predict(raw).logits
+    served = Runtime.opened(folder, params.resources.threads).predict(raw).logits
     records["served"] = scored(Artefact(served, None))
     found = chain.breaks(records, largest, params.deployment) + chain.served_breaks(served, artefacts[name].logits)
     write_json(
@@ -96,15 +98,19 @@ def _graphs(
     return graphs, left_out
 
 
-def _answered(stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared) -> tuple[Artefact, np.ndarray]:
-    """A form's answers as it would serve, and its pooled features (N, F)."""
+def _answered(
+    stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared
+) -> tuple[Artefact, np.ndarray, np.ndarray]:
+    """A form's answers as it would serve, its pooled features (N, F), and its logits (K,) of the fixed example."""
     candidate = stage.staging / "candidates" / name
     bundle.write(candidate, graph, encoder, _description(stage, test.labels, name))
-    logits, pooled = Runtime.load(candidate, stage.params.resources.threads).run(test.encoded)
+    runtime = Runtime.opened(candidate, stage.params.resources.threads)
+    logits, pooled = runtime.run(test.encoded)
+    known = runtime.asked(known_answer.example_of(stage.params.project.modality))[0][0]
     shutil.rmtree(candidate)
-    if not (np.isfinite(logits).all() and np.isfinite(pooled).all()):
+    if not all(np.isfinite(numbers).all() for numbers in (logits, pooled, known)):
         raise CrashError(f"The form {name} answers with numbers that are not finite.")
-    return Artefact(logits, graph.stat().st_size), pooled
+    return Artefact(logits, graph.stat().st_size), pooled, known
 
 
 def _chosen(

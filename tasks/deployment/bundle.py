@@ -13,6 +13,7 @@ from tasks import calibration
 from tasks.artifacts import sha256_folder, write_json, write_text
 from tasks.drift import Reference
 from tasks.graph import schema, session_options
+from tasks.known_answer import KnownAnswer
 from tasks.manifest import FORMAT, JUDGED, LEARNED, MANIFEST
 from tasks.modalities.contract import Encoder
 from tasks.rows.split import keys_of
@@ -27,6 +28,7 @@ def write(
     card: str | None = None,
     judged: Sequence[str] = (),
     learned: Sequence[str] = (),
+    known: KnownAnswer | None = None,
 ) -> None:
     """Fill `folder`; without reference and card it is a candidate, complete enough to be scored as it would serve.
 
@@ -39,6 +41,7 @@ def write(
         card: markdown.
         judged: ids of the rows that the model was judged on: what a later one is compared on too.
         learned: ids of the rows that it learned from: what a later one is never compared on.
+        known: what it must answer to a fixed example wherever it is loaded.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(graph, folder / "model.onnx")
@@ -51,6 +54,8 @@ def write(
         write_json(folder / JUDGED, sorted({*judged}))
     if learned:
         np.save(folder / LEARNED, np.sort(keys_of(learned)[:, 0]))
+    if known is not None:
+        known.save(folder)
     written = {"format": FORMAT, "model": "model.onnx", "files": sha256_folder(folder)} | _schemas(graph)
     write_json(folder / MANIFEST, written | description)
 

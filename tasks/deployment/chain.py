@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tasks import metrics
+from tasks.known_answer import KnownAnswer
 from tasks.metrics import Resamples
 from tasks.params import Deployment
 from tasks.problems.classification.answer import probabilities
@@ -56,6 +57,29 @@ def score(
     }
 
 
+def tolerance(largest: float, settings: Deployment) -> float:
+    """Of a logit, where the largest has this absolute value."""
+    return settings.max_logit_difference * max(1.0, largest)
+
+
+def known_answer(
+    example: str, logits: np.ndarray, name: str, record: dict[str, Any], largest: float, settings: Deployment
+) -> KnownAnswer:
+    """What a form answers to a fixed example, and how near another machine has to come.
+
+    Args:
+        example: as a client would send it.
+        logits: (K,) of the form.
+        name: of the form.
+        record: what `score` made of it.
+        largest, settings: as of `breaks`.
+    """
+    exact = name in (*MAKES_THE_SAME_ANSWERS, *CAN_BE_LEFT_OUT)
+    rounding = tolerance(max(largest, float(np.abs(logits).max())), settings)
+    within = rounding if exact else max(rounding, record["max_logit_difference"])
+    return KnownAnswer(example, [round(float(logit), 6) for logit in logits], exact, within)
+
+
 def breaks(records: dict[str, Any], largest: float, settings: Deployment) -> list[str]:
     """A sentence for every link that does not answer as the checkpoint does.
 
@@ -74,7 +98,7 @@ def left_out(records: dict[str, Any], largest: float, settings: Deployment) -> d
 
 
 def _off(records: dict[str, Any], names: tuple[str, ...], largest: float, settings: Deployment) -> dict[str, str]:
-    limit = settings.max_logit_difference * max(1.0, largest)
+    limit = tolerance(largest, settings)
     return {
         name: f"differs from the checkpoint by {records[name]['max_logit_difference']:.3g} in a logit, over "
         f"{limit:.3g}, which is deployment.max_logit_difference {settings.max_logit_difference:g} of the largest"

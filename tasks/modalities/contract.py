@@ -60,12 +60,14 @@ class Source(Protocol):
         FILES: True if an example is a file that a row names by its path; False if it is the row's cell itself.
         WORDS: True if its models read natural language, so that a label's name is an example too.
         DEFAULT_MODEL: source of the candidate that `graft init` proposes, None if it proposes none.
+        EXAMPLE: a constant that `received` takes and any bundle can encode: what one answers when it is loaded.
     """
 
     UNIT: str
     FILES: bool
     WORDS: bool
     DEFAULT_MODEL: str | None
+    EXAMPLE: str
 
     def inspect(self, cells: Sequence[str], root: Path, settings: Any) -> Iterator[Inspected]:
         """One record per cell, in their order.

@@ -129,7 +129,7 @@ def test_no_example_is_refused(runtime: Runtime) -> None:
 
 def test_a_logit_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
     head = np.array([[np.inf, 0], [0, 4]], dtype=np.float32)
-    runtime = Runtime.load(tiny_bundle(tmp_path / "bundle", head), threads=1)
+    runtime = Runtime.opened(tiny_bundle(tmp_path / "bundle", head), threads=1)
     with pytest.raises(CrashError, match=f"{runtime.version}.*not finite"):
         runtime.predict(["good"])
 

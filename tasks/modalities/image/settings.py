@@ -18,7 +18,7 @@ DRAWN_HEAD_FROM = math.inf
 
 class Settings(Strict):
     max_pixels: int = Field(
-        ge=1, le=2**28, description="Width x height above which an image is quarantined, and refused by the server."
+        ge=64, le=2**28, description="Width x height above which an image is quarantined, and refused by the server."
     )
 
 

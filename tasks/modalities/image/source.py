@@ -26,6 +26,10 @@ UNIT = "pixels"
 FILES = True
 WORDS = False
 DEFAULT_MODEL: str | None = None
+# A PNG of 8 x 8 pixels: red grows to the right, green downwards, blue to the upper left.
+EXAMPLE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAG0lEQVR42mNkYPijwvAOE7EwqLxjYMCCBqcEADO6PaTzuWnBAAAAAElFTkSuQmCC"
+)
 
 MAX_FILE_BYTES = 64_000_000
 NO_FILE, OUTSIDE = "no such file", "path leads out of the project"

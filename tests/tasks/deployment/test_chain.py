@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tasks import metrics
-from tasks.deployment.chain import Artefact, breaks, left_out, score, served_breaks
+from tasks.deployment.chain import Artefact, breaks, known_answer, left_out, score, served_breaks
 from tests.factories import params
 
 LOGITS = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0], [0.1, 0.0]])
 CLASSES = np.array([0, 1, 0, 0])
+SETTINGS = params().deployment
 DRAWN = metrics.Resamples(4, 50, 0)
 
 
@@ -70,6 +71,21 @@ def test_an_optimised_graph_that_answers_otherwise_breaks_nothing_and_is_left_ou
 @pytest.mark.parametrize(("largest", "found"), [(0.5, 1), (1.0, 1), (1.3, 0), (20.0, 0)])
 def test_the_tolerance_grows_with_the_logits_as_rounding_does(largest: float, found: int) -> None:
     assert len(breaks(records(onnx=off(1, 0.000122)), largest, params().deployment)) == found
+
+
+@pytest.mark.parametrize("name", ["onnx", "optimised"])
+def test_float32_must_give_the_same_logits_everywhere_but_for_rounding(name: str) -> None:
+    found = known_answer("one", np.array([1.23456789, -6.0]), name, {"max_logit_difference": 9.0}, 2.0, SETTINGS)
+    assert (found.example, found.logits, found.exact) == ("one", [1.234568, -6.0], True)
+    assert found.tolerance == pytest.approx(0.0006), "of the largest logit, here that of the example"
+    other = known_answer("one", np.array([0.1, 0.2]), name, {"max_logit_difference": 9.0}, 20.0, SETTINGS)
+    assert other.tolerance == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(("difference", "tolerance"), [(0.8, 0.8), (0.0, 0.0002)])
+def test_what_fewer_bits_cost_is_what_another_cpu_may_differ_by(difference: float, tolerance: float) -> None:
+    found = known_answer("one", np.array([1.0, 0.0]), "int8", {"max_logit_difference": difference}, 2.0, SETTINGS)
+    assert (found.exact, found.tolerance) == (False, pytest.approx(tolerance))
 
 
 def test_all_breaks_are_reported_at_once() -> None:

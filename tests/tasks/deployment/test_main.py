@@ -11,9 +11,12 @@ import pytest
 from tasks import export, modalities, stopwatch
 from tasks.artifacts import write_json
 from tasks.deployment import __main__ as deployment
+from tasks.deployment import bundle as made
 from tasks.deployment import forms, speed
-from tasks.errors import CrashError, GateError
+from tasks.errors import CrashError, GateError, InputError
+from tasks.known_answer import KnownAnswer
 from tasks.prepared import Prepared
+from tasks.runtime import Runtime
 from tasks.stage import Stage
 from tests.bundles import tiny_bundle
 from tests.factories import params
@@ -74,9 +77,24 @@ def test_a_form_whose_numbers_are_not_finite_is_no_form(
     with pytest.raises(CrashError, match="form float16 answers with numbers that are not finite"):
         deployment._answered(stage_of(tmp_path), "float16", broken, encoder, test)
     whole = tmp_path / "bundle/model.onnx"
-    artefact, pooled = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test)
-    np.testing.assert_allclose((artefact.logits[0], pooled[0]), ([0, 4], [0, 1]))
+    artefact, pooled, known = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test)
+    np.testing.assert_allclose((artefact.logits[0], pooled[0], known), ([0, 4], [0, 1], [0, 0]))
     assert artefact.bytes == whole.stat().st_size
+    monkeypatch.setattr(Runtime, "asked", lambda *_: (np.full((1, 2), np.nan), np.zeros((1, 2))))
+    with pytest.raises(CrashError, match="numbers that are not finite"):
+        deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test)
+
+
+def test_a_bundle_carries_the_answer_that_it_is_held_to(tmp_path: Path, bundle: Path, encoder: Any) -> None:
+    description = {"project": "p", "modality": "text", "problem": "classification", "labels": ["good", "bad"]} | {
+        "artefact": "onnx", "temperature": 1.0, "licence": None, "made_from": {},
+    }  # fmt: skip
+    for name, logits in (("right", [4.0, 0.0]), ("wrong", [0.0, 4.0])):
+        known = KnownAnswer("good", logits, exact=True, tolerance=1e-4)
+        made.write(tmp_path / name, bundle / "model.onnx", encoder, description, known=known)
+    assert "known_answer.json" in Runtime.load(tmp_path / "right", threads=1).manifest.files
+    with pytest.raises(InputError, match="otherwise than when it was made"):
+        Runtime.load(tmp_path / "wrong", threads=1)
 
 
 def test_speeds_are_read_once_for_a_graph_and_not_where_there_is_no_choice(

@@ -21,7 +21,7 @@ CELLS = ["a.png", "b.png", "gone.png"]
 def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Cells that the modality was asked about."""
     for number, name in enumerate(CELLS[:2]):
-        Image.fromarray(np.full((4, 4, 3), number, dtype=np.uint8)).save(tmp_path / name)
+        Image.fromarray(np.full((9, 9, 3), number, dtype=np.uint8)).save(tmp_path / name)
     cells: list[str] = []
     real = source.inspect
 
@@ -55,7 +55,7 @@ def test_a_changed_file_is_looked_at_again(tmp_path: Path, asked: list[str]) -> 
 
 def test_another_limit_is_another_question(tmp_path: Path, asked: list[str]) -> None:
     look(tmp_path)
-    assert look(tmp_path, max_pixels=1)[0].fault == "over preparation.image.max_pixels 1"
+    assert look(tmp_path, max_pixels=64)[0].fault == "over preparation.image.max_pixels 64"
 
 
 def test_a_cell_named_twice_has_one_answer(tmp_path: Path, asked: list[str]) -> None:
