@@ -120,6 +120,25 @@ class Params(Strict):
         return self
 
     @model_validator(mode="after")
+    def _pairs_beside_labels_need_both(self) -> Params:
+        adaptation = self.adaptation
+        scope, objective, name = adaptation.scope.kind, adaptation.objective.kind, "adaptation.objective.supervised"
+        if not adaptation.objective.supervised.contrastive_weight.on:
+            return self
+        if scope in ("auto", "frozen") or objective == "contrastive":
+            raise ValueError(
+                f"{name}.contrastive_weight adds pairs to steps by labels, of which a training by scope.kind {scope} "
+                f"and objective.kind {objective} may have none: set adaptation.scope.kind to full and "
+                "objective.kind to supervised, or start and end of the weight to 0"
+            )
+        if adaptation.balance == "weights":
+            raise ValueError(
+                f"{name}.contrastive_weight adds pairs, which adaptation.balance weights does not weigh: set it to "
+                "resample or none, or start and end of the weight to 0"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _pools_are_of_the_modality(self) -> Params:
         known = modalities.part(self.project.modality, "settings").POOLS
         if unknown := [pool for pool in self.selection.pools if pool not in known]:

@@ -50,9 +50,9 @@ class Counted(Supervised):
 
     seen: list[int]
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
         self.seen.append(len(classes))
-        return super().loss(model, inputs, classes, progress)
+        return super().loss(logits, features, classes, progress)
 
 
 def shared(kind: str, folder: Path) -> dict[str, Any]:

@@ -220,7 +220,8 @@ def _gradients(
         inputs = networks.tensors(job.encoder, [encoded[k] for k in part], target)
         classes = torch.from_numpy(job.train.classes[rows][part]).to(target)
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
-            loss, _ = objective.loss(network, inputs, classes, progress)
+            logits, features = network(inputs)
+            loss, _ = objective.loss(logits, features, classes, progress)
         loss = loss * (counts * len(part) / of_step)
         loss.backward()
         total += float(loss.detach())

@@ -68,10 +68,29 @@ class Scope(Strict):
     lora: LoraScope
 
 
+class Weight(Strict):
+    """Of a loss beside another, in a straight line over all steps; 0 at both ends is off."""
+
+    start: float = Field(ge=0, description="At the first step.")
+    end: float = Field(ge=0, description="After the last step.")
+
+    def at(self, progress: float) -> float:
+        """Its value when this share of all steps is done, in [0, 1]."""
+        return self.start + progress * (self.end - self.start)
+
+    @property
+    def on(self) -> bool:
+        """Whether it counts at any time."""
+        return max(self.start, self.end) > 0
+
+
 class SupervisedObjective(Strict):
     label_smoothing: Share = Field(description="Share of each target that is spread over all labels; 0 is off.")
     mixup: float = Field(
         ge=0, description="Alpha of the Beta distribution by which features of two rows are mixed; 0 is off."
+    )
+    contrastive_weight: Weight = Field(
+        description="Of the loss of the pairs in each batch, at contrastive.temperature, beside that of its labels."
     )
 
 
@@ -89,6 +108,11 @@ class Objective(Strict):
     )
     supervised: SupervisedObjective
     contrastive: ContrastiveObjective
+
+    def beside(self, kind: str) -> dict[str, Weight]:
+        """Rows of the table that add to this one's loss, with their weights."""
+        every = {"contrastive": self.supervised.contrastive_weight} if kind == "supervised" else {}
+        return {name: weight for name, weight in every.items() if weight.on}
 
 
 class Range(Strict):

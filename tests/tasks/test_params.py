@@ -103,6 +103,7 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("adaptation__training__learning_rates", [0.0]),
         ("receipt__scratch__learning_rates", [0.0]),
         ("adaptation__scope__top__blocks", 0),
+        ("adaptation__objective__supervised__contrastive_weight__start", -0.1),
         ("receipt__metric", "auc"),
         ("receipt__resamples", 99),
         ("deployment__opset", 24),

@@ -1,8 +1,9 @@
-"""From what is learned. Each row makes an `Objective`, and says what training it wants."""
+"""From what is learned. Each row makes an `Objective`, and says what training it wants; several add up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Protocol, cast
@@ -38,8 +39,57 @@ class Objective(Protocol):
     def steps(self, data: Prepared) -> int:
         """Steps of one epoch."""
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        """Total loss of a batch, and its named parts for the history."""
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
+        """Total loss of a batch that went through the network, and its named parts, which add up to it.
+
+        Args:
+            logits: (N, K).
+            features: (N, F), pooled, under the head.
+            classes: (N,) class numbers.
+            progress: share of all steps done, in [0, 1).
+        """
+
+
+@dataclass(frozen=True)
+class Part:
+    """An objective, and what its loss counts in a sum."""
+
+    objective: Objective
+    weight: sections.Weight
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """Objectives that add up over one pass of a batch, each by its weight at the progress.
+
+    Attributes:
+        parts: the first leads: batches and steps are its own, and whether the head learns.
+    """
+
+    parts: tuple[Part, ...]
+
+    @property
+    def divisible(self) -> bool:
+        return all(part.objective.divisible for part in self.parts)
+
+    @property
+    def learns_head(self) -> bool:
+        return self.parts[0].objective.learns_head
+
+    def batches(self, data: Prepared, seed: int) -> Iterator[list[int]]:
+        return self.parts[0].objective.batches(data, seed)
+
+    def steps(self, data: Prepared) -> int:
+        return self.parts[0].objective.steps(data)
+
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
+        total, told = 0.0, dict[str, float]()
+        for part in self.parts:
+            weight = part.weight.at(progress)
+            loss, named = part.objective.loss(logits, features, classes, progress)
+            total += weight * loss
+            told |= {name: weight * value for name, value in named.items()}
+        return total, told
 
 
 def get(
@@ -50,7 +100,7 @@ def get(
     weights: np.ndarray | None = None,
     resample: bool = False,
 ) -> Objective:
-    """A row of `OBJECTIVES`.
+    """A row of `OBJECTIVES`, with those that its settings put beside it.
 
     Args:
         kind: its name.
@@ -60,8 +110,13 @@ def get(
         weights: (K,) of the labels in a loss; None weighs all alike.
         resample: whether an epoch has as many rows of each label.
     """
-    made = import_module(OBJECTIVES[kind]).objective(settings, training, learn, weights, resample)
-    return cast(Objective, made)
+
+    def row(name: str) -> Objective:
+        made = import_module(OBJECTIVES[name]).objective(settings, training, learn, weights, resample)
+        return cast(Objective, made)
+
+    beside = [Part(row(name), weight) for name, weight in settings.beside(kind).items()]
+    return WeightedSum((Part(row(kind), sections.Weight(start=1.0, end=1.0)), *beside)) if beside else row(kind)
 
 
 def training(kind: str, settings: sections.Objective, training: sections.Training) -> sections.Training:

@@ -1,7 +1,8 @@
 """Contrastive: the body moves rows of one label together and rows of others apart; the head is solved afterwards.
 
 From few rows many pairs can be made, and so a body learns where a head would only learn the rows by heart (Tunstall et
-al. 2022, SetFit). All pairs of a batch count at once, by the supervised contrastive loss of Khosla et al. 2020.
+al. 2022, SetFit). All pairs of a batch count at once, by the supervised contrastive loss of Khosla et al. 2020. Beside
+the labels' loss, in the batches of that (Gunel et al. 2021), it takes the pairs that a batch happens to have.
 """
 
 from __future__ import annotations
@@ -60,8 +61,7 @@ class Contrastive:
         for _ in range(self.epoch_steps):
             yield _drawn(paired, self.batch_rows, random)
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        _, features = model(inputs)
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
         total = supervised_contrastive(features, classes, self.temperature)
         return total, {"contrastive": float(total.detach())}
 
@@ -78,11 +78,11 @@ def supervised_contrastive(features: torch.Tensor, classes: torch.Tensor, temper
     """Mean over rows of -log of the share that rows of its label have in its similarity to all others.
 
     Each row's is the mean over the other rows of its label, of the softmax over all other rows, of cosine similarities
-    divided by the temperature; a row without another of its label does not count.
+    divided by the temperature; a row without another of its label does not count, and of such rows alone it is 0.
 
     Args:
         features: (N, F).
-        classes: (N,) class numbers, at least two of one label.
+        classes: (N,) class numbers.
         temperature: above 0.
 
     Source: Khosla et al. 2020, Supervised Contrastive Learning, the loss L_out.
@@ -91,8 +91,10 @@ def supervised_contrastive(features: torch.Tensor, classes: torch.Tensor, temper
     similar = cosine_similarity(wide[:, None], wide[None], dim=2) / temperature
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
     partners = (classes[:, None] == classes[None]) & ~itself
-    shares = similar.masked_fill(itself, -torch.inf).log_softmax(dim=1)
     counts = partners.sum(dim=1)
+    if not counts.any():
+        return wide.new_zeros(())
+    shares = similar.masked_fill(itself, -torch.inf).log_softmax(dim=1)
     of_row = -torch.where(partners, shares, 0.0).sum(dim=1) / counts.clamp(min=1)
     return of_row[counts > 0].mean()
 

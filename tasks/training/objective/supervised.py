@@ -70,8 +70,7 @@ class Supervised:
         for i in random.permutation(len(chunks)):
             yield chunks[i]
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        logits, _ = model(inputs)
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
         weights = None if self.weights is None else logits.new_tensor(self.weights, dtype=torch.float32)
         if self.mixup:
             total = self._mixed(logits, classes, weights)

@@ -32,6 +32,9 @@ from tests.tasks.training.test_scope import scope, stack
 
 PAIRS = sections.ContrastiveObjective(steps=24, learning_rate=0.05, batch_rows=8, temperature=0.3)
 OWN = params().adaptation.objective.model_copy(update={"contrastive": PAIRS})
+FADING = sections.Weight(start=0.5, end=0.1)
+# The rows of the table, and labels with pairs beside them.
+KINDS = [*OBJECTIVES, "joint"]
 
 
 def spread(made: Network, data: Prepared) -> float:
@@ -52,6 +55,7 @@ def loss_after(made: Network, data: Prepared) -> float:
 AIMS: dict[str, Callable[[Network, Prepared], float]] = {
     "supervised": lambda made, data: -loss_after(made, data),
     "contrastive": spread,
+    "joint": lambda made, data: spread(made, data) - loss_after(made, data),
 }
 
 
@@ -62,6 +66,8 @@ def every_epoch_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def made(kind: str) -> tuple[Objective, Job]:
     """An objective, and a training as it wants it."""
+    if kind == "joint":
+        return supervised(contrastive_weight=FADING), job()
     settings = objectives.training(kind, OWN, SETTINGS)
     return objectives.get(kind, OWN, settings, learn), replace(job(), settings=settings, epochs=settings.epochs)
 
@@ -74,10 +80,10 @@ def trained(kind: str, by: str = "full", resume: Path | None = None, store: Stor
 
 def test_the_params_know_every_objective() -> None:
     assert set(get_args(sections.Objective.model_fields["kind"].annotation)) == {"auto", *OBJECTIVES}
-    assert set(AIMS) == set(OBJECTIVES), "an objective without its line in AIMS is not tested"
+    assert set(AIMS) == set(KINDS), "an objective without its line in AIMS is not tested"
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_batches_are_as_many_as_told_and_follow_the_seed(kind: str) -> None:
     objective, data = made(kind)[0], rows(60, 1)
     batches = list(objective.batches(data, 5))
@@ -88,18 +94,19 @@ def test_batches_are_as_many_as_told_and_follow_the_seed(kind: str) -> None:
     assert batches == list(objective.batches(data, 5)) != list(objective.batches(data, 6))
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_has_its_parts_and_moves_the_body(kind: str) -> None:
     objective, data = made(kind)[0], rows(8, 1)
     net = network().eval()
-    total, parts = objective.loss(net, loop.networks.tensors(job().encoder, data.encoded), classes_of(data), 0.0)
+    passed = net(loop.networks.tensors(job().encoder, data.encoded))
+    total, parts = objective.loss(*passed, classes_of(data), 0.0)
     assert sum(parts.values()) == pytest.approx(float(total.detach()))
     total.backward()
     assert net.backbone.words.weight.grad.abs().sum() > 0
     assert (net.head.weight.grad is not None) is objective.learns_head, "a head that learns is one that judges"
 
 
-@pytest.mark.parametrize("kind", [*OBJECTIVES, "mixed"])
+@pytest.mark.parametrize("kind", [*KINDS, "mixed"])
 def test_a_batch_is_divided_only_where_its_loss_is_the_mean_of_its_parts(kind: str) -> None:
     objective = supervised(mixup=0.5) if kind == "mixed" else made(kind)[0]
     data, net = rows(8, 1), network().eval()
@@ -107,7 +114,7 @@ def test_a_batch_is_divided_only_where_its_loss_is_the_mean_of_its_parts(kind: s
     def loss(places: slice) -> float:
         torch.manual_seed(0)
         inputs = loop.networks.tensors(job().encoder, data.encoded[places])
-        return float(objective.loss(net, inputs, classes_of(data)[places], 0.0)[0].detach())
+        return float(objective.loss(*net(inputs), classes_of(data)[places], 0.0)[0].detach())
 
     whole, parts = loss(slice(8)), [loss(slice(4)), loss(slice(4, 8))]
     assert bool(abs(whole - np.mean(parts)) < 1e-6) is objective.divisible
@@ -117,14 +124,14 @@ def classes_of(data: Prepared) -> torch.Tensor:
     return torch.from_numpy(data.classes)
 
 
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_training_reaches_what_it_aims_at_on_rows_it_has_not_seen(kind: str) -> None:
     aim, unseen = AIMS[kind], rows(30, 9)
     assert aim(trained(kind)[0], unseen) > aim(stack().eval(), unseen) + 0.1
 
 
 @pytest.mark.parametrize("by", [kind for kind in SCOPES if kind != "frozen"])
-@pytest.mark.parametrize("kind", OBJECTIVES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_killed_and_resumed_ends_like_undisturbed_under_every_scope(tmp_path: Path, kind: str, by: str) -> None:
     undisturbed, whole = trained(kind, by, store=Store(tmp_path / "none", 0.0, dict))
     objective, work = made(kind)
@@ -149,8 +156,8 @@ def test_killed_and_resumed_ends_like_undisturbed_under_every_scope(tmp_path: Pa
 class Rising(Contrastive):
     """Its loss rises whatever is learned."""
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
-        total, parts = super().loss(model, inputs, classes, progress)
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+        total, parts = super().loss(logits, features, classes, progress)
         return total + 100 * progress, parts
 
 
@@ -176,18 +183,7 @@ def test_a_rate_at_which_the_pairs_diverge_is_refused(tmp_path: Path) -> None:
         search_and_train(lambda: network(limit=0.0), scope("full", 1), objective, work, tmp_path, lambda line: None)
 
 
-class Fixed(torch.nn.Module):
-    """The same logits for all inputs, whatever they are."""
-
-    def __init__(self, *logits: list[float]) -> None:
-        super().__init__()
-        self.logits = torch.tensor(logits)
-
-    def forward(self, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.logits, self.logits
-
-
-def supervised(**changes: float) -> Any:
+def supervised(**changes: Any) -> Any:
     """As the params make it."""
     own = OWN.model_copy(update={"supervised": OWN.supervised.model_copy(update=changes)})
     return objectives.get("supervised", own, SETTINGS, learn)
@@ -195,7 +191,7 @@ def supervised(**changes: float) -> Any:
 
 def test_smoothed_targets_by_hand() -> None:
     logits = [0.0, math.log(3)]  # probabilities 1/4 and 3/4
-    found, _ = supervised(label_smoothing=0.2).loss(Fixed(logits), {}, torch.tensor([1]), 0.0)
+    found, _ = supervised(label_smoothing=0.2).loss(torch.tensor([logits]), None, torch.tensor([1]), 0.0)
     assert float(found) == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
     weighted = learn.loss(torch.tensor([logits]), torch.tensor([1]), torch.tensor([1.0, 2.0]), 0.2)
     assert float(weighted) == pytest.approx(2 * float(found)), "a label's weight counts for its rows"
@@ -204,7 +200,7 @@ def test_smoothed_targets_by_hand() -> None:
 def test_mixed_rows_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.75))
     monkeypatch.setattr(torch, "randperm", lambda count: torch.tensor([1, 0]))
-    found, _ = supervised(mixup=0.2).loss(Fixed([4.0, 0.0], [0.0, 4.0]), {}, torch.tensor([0, 1]), 0.0)
+    found, _ = supervised(mixup=0.2).loss(torch.tensor([[4.0, 0.0], [0.0, 4.0]]), None, torch.tensor([0, 1]), 0.0)
     # Each row is three quarters itself: logits 3 and 1 for its own label and the other's.
     own, other = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert float(found) == pytest.approx(0.75 * own + 0.25 * other)
@@ -281,7 +277,7 @@ def test_pairs_in_bfloat16_are_compared_in_float32() -> None:
     objective, work = made("contrastive")
     inputs = loop.networks.tensors(work.encoder, work.train.encoded[:8])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, _ = objective.loss(network(), inputs, torch.from_numpy(work.train.classes[:8]), 0.0)
+        total, _ = objective.loss(*network()(inputs), torch.from_numpy(work.train.classes[:8]), 0.0)
     assert total.dtype == torch.float32
 
 

@@ -129,11 +129,11 @@ class Killed(Supervised):
 
     left: list[int]
 
-    def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
         if not self.left:
             raise KeyboardInterrupt
         self.left.pop()
-        return super().loss(model, inputs, classes, progress)
+        return super().loss(logits, features, classes, progress)
 
 
 @pytest.mark.parametrize("kind", SCOPES)
@@ -224,10 +224,10 @@ def test_a_block_that_begins_late_is_untouched_until_then_and_learns_by_its_fact
     before, seen = made.state_dict()["backbone.blocks.0.linear.weight"].clone(), []
 
     class Watched(Supervised):
-        def loss(self, model: Any, inputs: Any, classes: Any, progress: float) -> Any:
-            same_as_before = torch.equal(model.backbone.blocks[0].linear.weight, before)
-            seen.append((progress, same_as_before, model.backbone.blocks[0].training))
-            return super().loss(model, inputs, classes, progress)
+        def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+            block = made.backbone.blocks[0]
+            seen.append((progress, torch.equal(block.linear.weight, before), block.training))
+            return super().loss(logits, features, classes, progress)
 
     train(made, of, Watched(8, learn), replace(job(), epochs=2), None, lambda line: None)
     early = [step for step in seen if step[0] < 0.6]
