@@ -92,14 +92,19 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
             traceback.print_exc()
             first = (str(error).splitlines() or [""])[0][:300]
             state, sentences, code = "crash", [f"Stage {name} broke with {type(error).__name__}: {first}"], 1
-    outcome = {"state": state, "sentences": sentences, "seconds": round(time.monotonic() - started, 2)}
+    tell(name, root, state, sentences, time.monotonic() - started)
+    sys.exit(code)
+
+
+def tell(name: str, root: Path, state: str, sentences: list[str], seconds: float) -> None:
+    """Leave the outcome of a stage for `reproduce`, and its sentences for whoever watches."""
+    outcome = {"state": state, "sentences": sentences, "seconds": round(seconds, 2)}
     try:
         write_json(root / STATE / "outcome" / f"{name}.json", outcome)
     except OSError as error:
         print(refused_write(error) or error, file=sys.stderr)
     for sentence in sentences:
         print(sentence, file=sys.stderr, flush=True)
-    sys.exit(code)
 
 
 def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:

@@ -2,7 +2,8 @@
 
 The leader is the stage itself: it alone reads, solves, says and writes. It starts the followers with the variables that
 `accelerate launch` and `torchrun` set, so that a stage that one of these starts does the same. Followers run the stage
-up to the end of its training, with the leader's weights, and end there. Alone, nothing of this computes anything.
+up to the end of its training, with the leader's weights, and end there. A follower that ends earlier ends the leader
+too, which would wait for it. Alone, nothing of this computes anything.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +26,7 @@ import torch
 from torch import nn
 
 from tasks import stage
-from tasks.errors import GraftError, InputError
+from tasks.errors import CrashError, GraftError, InputError
 from tasks.params import load
 from tasks.stage import Stage
 
@@ -31,6 +35,8 @@ PATIENCE = timedelta(days=2)
 # Names the leader's process to a follower, who may have lost it before it could ask to die with it.
 LEADER = "GRAFT_LEADER"
 STARTED: list[subprocess.Popen[bytes]] = []
+# Between two looks at the followers. Whoever waits for a lost one on CPUs is told by the network before the second.
+LOOK_SECONDS = 10.0
 
 
 def rank() -> int:
@@ -46,7 +52,7 @@ def world() -> int:
 def run(name: str, main: Callable[[Stage], None]) -> None:
     """Run a training stage in the current folder: as any other, or as a follower does."""
     if rank() == 0:
-        stage.run(name, main)
+        stage.run(name, partial(_led, main))
     stage.die_with_parent()
     if os.environ.get(LEADER, str(os.getppid())) != str(os.getppid()):
         sys.exit(2)
@@ -61,6 +67,40 @@ def run(name: str, main: Callable[[Stage], None]) -> None:
         sys.exit(2)  # the leader says why
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _led(main: Callable[[Stage], None], of: Stage) -> None:
+    """A leader's stage, which ends with one sentence where a follower is lost."""
+    if of.params.resources.processes > 1:
+        threading.Thread(target=_watch, args=(of, time.monotonic()), daemon=True).start()
+    try:
+        main(of)
+    except RuntimeError as error:
+        if told := _lost(seconds=1.0):
+            raise CrashError(told) from error
+        raise
+
+
+def _watch(of: Stage, started: float) -> None:
+    """End this process where a follower has ended and the leader waits for it, be it to meet or on a GPU."""
+    while not _lost():
+        time.sleep(LOOK_SECONDS)
+    time.sleep(LOOK_SECONDS)
+    if told := _lost():  # else it had come to its end, and so did the leader
+        stage.tell(of.name, of.root, CrashError.outcome, [told], time.monotonic() - started)
+        os._exit(CrashError.exit_code)
+
+
+def _lost(seconds: float = 0.0) -> str | None:
+    """What to tell of a follower that has ended, or does so within these seconds, while the leader counts on it."""
+    for child in [*STARTED]:
+        with suppress(subprocess.TimeoutExpired):
+            code = child.wait(seconds)
+            return (
+                f"One of the processes that share the training ended before it, with exit code {code}: see what it "
+                "said above, and run again, which goes on where the training was, or set resources.processes to 1."
+            )
+    return None
 
 
 class _Silent(Stage):

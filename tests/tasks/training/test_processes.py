@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ import torch
 
 from tasks import stage
 from tasks.artifacts import read_json
-from tasks.errors import InputError
+from tasks.errors import CrashError, InputError
 from tasks.training import processes
-from tests.projects import REPO
+from tests.factories import params
+from tests.projects import REPO, write_project
 from tests.sharing import KINDS, shared
 from tests.tasks.training.test_loop import one_thread as one_thread
 
@@ -94,3 +97,53 @@ def test_a_follower_whose_leader_is_gone_ends_at_once(monkeypatch: pytest.Monkey
     monkeypatch.chdir(REPO)
     with pytest.raises(SystemExit):
         processes.run("adaptation", lambda _: None)
+
+
+# A stage whose follower breaks before the two have met.
+BREAKING = """
+import os
+import torch
+from tasks.training import processes
+
+processes.LOOK_SECONDS = 0.1
+
+def main(stage):
+    if processes.rank() == 1:
+        os._exit(7)
+    processes.begin(2, torch.device("cpu"))
+
+processes.run("adaptation", main)
+"""
+
+
+def test_a_leader_that_waits_for_a_lost_follower_ends_with_one_sentence(tmp_path: Path) -> None:
+    root = write_project(tmp_path, resources__processes=2, resources__threads=1)
+    (root / "breaking.py").write_text(BREAKING, encoding="utf-8")
+    own = os.environ | {"PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        [sys.executable, "breaking.py"], cwd=root, env=own, capture_output=True, text=True, timeout=300
+    )
+    outcome = read_json(root / ".graft/outcome/adaptation.json")
+    assert (done.returncode, outcome["state"], len(outcome["sentences"])) == (1, "crash", 1), done.stderr
+    assert "ended before it, with exit code 7: see what it said above" in outcome["sentences"][0]
+
+
+def test_a_step_that_fails_for_a_lost_follower_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(of: stage.Stage) -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    of = stage.Stage("adaptation", tmp_path, params(), tmp_path)
+    with pytest.raises(RuntimeError, match=r"^Connection closed"):
+        processes._led(fails, of)
+    monkeypatch.setattr(processes, "STARTED", [ended := subprocess.Popen([sys.executable, "-c", "exit(7)"])])
+    ended.wait()
+    with pytest.raises(CrashError, match=r"exit code 7: .* run again, .* or set resources\.processes to 1"):
+        processes._led(fails, of)
+
+
+def test_followers_that_come_to_their_end_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "STARTED", [ended := subprocess.Popen([sys.executable, "-c", ""])])
+    monkeypatch.setattr(time, "sleep", lambda seconds: processes.STARTED.clear())  # the leader is through, too
+    monkeypatch.setattr(os, "_exit", lambda code: pytest.fail("the leader was ended"))
+    ended.wait()
+    processes._watch(stage.Stage("adaptation", tmp_path, params(), tmp_path), 0.0)
