@@ -64,8 +64,7 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     adaptation, scratch = params.adaptation, params.receipt.scratch
     few = learned / len(clean.labels) < params.selection.strategy.full_from_rows_per_label
     scope, objective = adaptation.scope.kind, adaptation.objective.kind
-    measured = modalities.part(params.project.modality, "settings").PAIRS
-    chosen = objective == "auto" and scope == "auto" and few and measured
+    chosen = objective == "auto" and scope == "auto" and few and params.pairs
     pairs = adaptation.objective.contrastive if chosen or objective == "contrastive" else None
     full = bool(pairs) or not few if scope == "auto" else scope != "frozen"
     share = STEP / FORWARD

@@ -86,6 +86,11 @@ class Params(Strict):
         settings = self.augmentation
         return bool(max(getattr(settings, name) for name in type(settings).model_fields))
 
+    @property
+    def pairs(self) -> bool:
+        """Whether `auto` learns from few rows of the project's modality by pairs."""
+        return bool(modalities.part(self.project.modality, "settings").PAIRS)
+
     @model_validator(mode="after")
     def _augmentation_needs_steps(self) -> Params:
         if self.adaptation.scope.kind == "frozen" and self.augments:

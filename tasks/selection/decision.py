@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tasks import modalities
 from tasks.rows.clean import Clean, Rows
 from tasks.selection import choice, halving, short, strategy
 from tasks.stage import Stage
@@ -49,7 +48,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
         over_budget=over,
         survivor=left.scope if left else None,
         objective=stage.params.adaptation.objective.kind,
-        pairs=_pairs(stage),
+        pairs=stage.params.pairs,
     )
     candidates = len(stage.params.selection.candidates)
     live = choice.stays(scored, stage.params.selection.incumbent)
@@ -63,12 +62,8 @@ def _steps(stage: Stage, clean: Clean) -> tuple[int, int]:
     adaptation, settings = stage.params.adaptation, stage.params.selection.strategy
     kind = adaptation.objective.kind
     few = len(clean.of("train", "validation")) / len(clean.labels) < settings.full_from_rows_per_label
-    picked = few and _pairs(stage) and kind == "auto" and settings.halving.models is None
+    picked = few and stage.params.pairs and kind == "auto" and settings.halving.models is None
     if picked or kind == "contrastive":
         return adaptation.objective.contrastive.steps, adaptation.objective.contrastive.batch_rows
     steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
     return steps, adaptation.training.batch_rows
-
-
-def _pairs(stage: Stage) -> bool:
-    return bool(modalities.part(stage.params.project.modality, "settings").PAIRS)
