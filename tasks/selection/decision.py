@@ -22,7 +22,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     settings = stage.params.selection.strategy
     ranked = choice.ranked(scored)
     deepest = choice.deepest(ranked[0], scored)
-    steps, batch_rows = _steps(stage, clean)
+    steps, batch_rows = _steps(stage, clean, competes=len(halving.entrants(ranked, settings.halving, trains=True)) > 1)
 
     def seconds_per_step() -> float:
         timed = short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
@@ -57,12 +57,18 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     return chosen
 
 
-def _steps(stage: Stage, clean: Clean) -> tuple[int, int]:
-    """Gradient steps of the training that may be picked, and the rows of each."""
+def _steps(stage: Stage, clean: Clean, competes: bool) -> tuple[int, int]:
+    """Gradient steps of the training that may be picked, and the rows of each.
+
+    Args:
+        stage: names the params.
+        clean: all rows.
+        competes: whether short adaptations, all of them by labels, decide what learns.
+    """
     adaptation, settings = stage.params.adaptation, stage.params.selection.strategy
     kind = adaptation.objective.kind
     few = len(clean.of("train", "validation")) / len(clean.labels) < settings.full_from_rows_per_label
-    picked = few and stage.params.pairs and kind == "auto" and settings.halving.models is None
+    picked = few and stage.params.pairs and kind == "auto" and not competes
     if picked or kind == "contrastive":
         return adaptation.objective.contrastive.steps, adaptation.objective.contrastive.batch_rows
     steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)

@@ -93,6 +93,15 @@ def test_what_wins_the_short_adaptations_is_chosen_twice_the_same_and_no_test_ro
         assert not unseen & {*bench.data.ids} and {*bench.data.splits} == {"train", "validation"}
 
 
+def test_one_that_competes_with_none_leaves_the_choice_and_its_steps_to_the_table(tmp_path: Path) -> None:
+    alone = {"models": 1, "scopes": ["full"], "steps": 4}
+    root = write_project(tmp_path, selection__strategy__halving=alone, adaptation__objective__contrastive__steps=77)
+    run_stage(root, "selection")
+    chosen = read_json(root / "data/selection/choice.json")
+    assert (chosen["objective"], chosen["strategy"]["halving"]) == ("contrastive", [])
+    assert chosen["strategy"]["evidence"]["steps"] == 77
+
+
 def test_a_short_adaptation_takes_as_many_steps_as_it_is_given(project: Path) -> None:
     made: list[Workbench] = []
     with pytest.MonkeyPatch.context() as patch:
