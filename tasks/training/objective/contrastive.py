@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import normalize
 
 from tasks.errors import InputError
 from tasks.prepared import Prepared
@@ -87,13 +87,15 @@ def supervised_contrastive(features: torch.Tensor, classes: torch.Tensor, temper
 
     Source: Khosla et al. 2020, Supervised Contrastive Learning, the loss L_out.
     """
-    wide = features.float()
-    similar = cosine_similarity(wide[:, None], wide[None], dim=2) / temperature
+    directions = normalize(features.float())
+    # A product of matrices that autocast would round to bfloat16.
+    with torch.autocast(features.device.type, enabled=False):
+        similar = directions @ directions.T / temperature
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
     partners = (classes[:, None] == classes[None]) & ~itself
     counts = partners.sum(dim=1)
     if not counts.any():
-        return wide.new_zeros(())
+        return directions.new_zeros(())
     shares = similar.masked_fill(itself, -torch.inf).log_softmax(dim=1)
     of_row = -torch.where(partners, shares, 0.0).sum(dim=1) / counts.clamp(min=1)
     return of_row[counts > 0].mean()

@@ -279,6 +279,19 @@ def test_pairs_in_bfloat16_are_compared_in_float32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         total, _ = objective.loss(*network()(inputs), torch.from_numpy(work.train.classes[:8]), 0.0)
     assert total.dtype == torch.float32
+    # Similarities that differ by less than bfloat16 tells apart.
+    features, classes = torch.tensor([[1.0, 0.0], [1.0, 0.03], [1.0, 0.05]]), torch.tensor([0, 0, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = supervised_contrastive(features, classes, 0.001)
+    assert float(found) == pytest.approx(float(supervised_contrastive(features, classes, 0.001)), rel=1e-6)
+
+
+def test_pairs_take_the_memory_of_their_similarities_alone() -> None:
+    features = torch.randn(64, 512, requires_grad=True)
+    sizes: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda kept: sizes.append(kept.numel()) or kept, lambda kept: kept):
+        supervised_contrastive(features, torch.arange(64) % 2, 0.3)
+    assert max(sizes) == features.numel()
 
 
 def test_pairs_are_refused_where_nothing_of_the_body_learns() -> None:
