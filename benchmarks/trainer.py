@@ -96,10 +96,11 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
     from tasks.prepared import Prepared
     from tasks.problems.classification import learn
     from tasks.problems.classification.answer import probabilities
-    from tasks.training import scope as scopes
+    from tasks.stage import Stage
     from tasks.training import solve
     from tasks.training.loop import Job, train
     from tasks.training.objective.supervised import Supervised
+    from tasks.training.workbench import Workbench
 
     torch.set_num_threads(told["threads"])
     torch.use_deterministic_algorithms(True)
@@ -121,8 +122,9 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
     clock, processor = time.perf_counter(), time.process_time()
     values = features.at_own_depth(body, encoder, train_rows.encoded)
     solved = solve.solve(values, train_rows, params.adaptation.scope.frozen, told["seed"])
-    many = len(train_rows) / told["labels"] >= modalities.part("text", "settings").DRAWN_HEAD_FROM
-    if told["kind"] == "frozen" or not many:
+    stage = Stage("adaptation", folder, params, folder)
+    bench = Workbench(told["kind"], body.depth, "mean", train_rows, encoder, folder, stage)
+    if told["kind"] == "frozen" or not bench.draws_head:
         solve.put(network, solved.head)
     begun, ceiling = time.process_time(), 0.0
     if told["kind"] == "frozen":
@@ -133,8 +135,7 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
         job = Job(train_rows, prepared("validation"), encoder, settings, told["rate"], told["epochs"], told["seed"],
                   told["precision"], least_epochs=told["epochs"],
                   store=Store(Path(told["folder"]) / "store", 5.0, lambda: {"draw": time.time()}))  # fmt: skip
-        scope = scopes.get(told["kind"], params.adaptation.scope, body.depth)
-        train(network, scope, Supervised(settings.batch_rows, learn), job, None, lambda line: None)
+        train(network, bench.scope(told["kind"]), Supervised(settings.batch_rows, learn), job, None, lambda line: None)
     seconds, clock = time.process_time() - processor - ceiling, time.perf_counter() - clock
     logits = networks.logits(network, encoder, test.encoded)
     accuracy = 100 * metrics.accuracy(metrics.judge(test.classes, probabilities(logits)))
