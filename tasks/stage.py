@@ -29,13 +29,6 @@ STATE = Path(".graft")
 RESUME = "resume"
 PR_SET_PDEATHSIG = 1
 WAIT_SECONDS = 10.0
-# What a stage's memory grows with, beside the length of its examples.
-GROWS_WITH = {
-    "selection": "selection.max_rows",
-    "adaptation": "adaptation.training.pass_positions (of pairs adaptation.objective.contrastive.batch_rows)",
-    "adaptation_control": "receipt.scratch.pass_positions",
-    "deployment": "deployment.calibration_rows",
-}
 BUSY = "Another run is writing to this project: wait for it to end, or stop it, and run again."
 
 
@@ -132,12 +125,25 @@ def _run_locked(name: str, root: Path, main: Callable[[Stage], None]) -> None:
 
 def _more_memory(name: str, params: Params, refused: str) -> str:
     length = f"preparation.{params.project.modality}.max_tokens" if hasattr(params.examples, "max_tokens") else None
-    leaves = [leaf for leaf in (GROWS_WITH.get(name), length) if leaf]
+    leaves = [leaf for leaf in (_grows_with(name, params), length) if leaf]
     lower = f"lower {' or '.join(leaves)}, or " if leaves else ""
     return (
         f"Stage {name} ran out of memory ({refused}): {lower}take a smaller model or more memory, and run again; the "
         "last outputs are kept, and what was trained so far."
     )
+
+
+def _grows_with(name: str, params: Params) -> str | None:
+    """The leaf that a stage's memory grows with, beside the length of its examples."""
+    step = "batch_rows" if params.adaptation.objective.supervised.whole_batches else "pass_positions"
+    training = f"adaptation.training.{step} (of pairs adaptation.objective.contrastive.batch_rows)"
+    of = {
+        "selection": "selection.max_rows",
+        "adaptation": None if params.adaptation.scope.kind == "frozen" else training,
+        "adaptation_control": f"receipt.scratch.{step}",
+        "deployment": "deployment.calibration_rows",
+    }
+    return of.get(name)
 
 
 def _swap_in(stage: Stage) -> None:

@@ -93,6 +93,11 @@ class SupervisedObjective(Strict):
         description="Of the loss of the pairs in each batch, at contrastive.temperature, beside that of its labels."
     )
 
+    @property
+    def whole_batches(self) -> bool:
+        """Whether rows of a batch belong together, so that a step has one pass."""
+        return self.mixup > 0 or self.contrastive_weight.on
+
 
 class ContrastiveObjective(Strict):
     steps: int = Field(ge=1, description="Gradient steps; validation rows do not end them.")

@@ -20,6 +20,7 @@ from tasks.artifacts import read_json, sha256_folder
 from tasks.errors import lacked_memory
 from tasks.selection import __main__ as selection
 from tasks.training import search
+from tests.factories import params
 from tests.projects import pin, run_stage, write_project
 
 MB = 1_000_000
@@ -100,6 +101,28 @@ def test_a_stage_without_memory_refuses_in_a_sentence_and_loses_nothing(
     assert sentence.startswith(f"Stage {name} ran out of memory (") and "allocate" in sentence
     assert f"lower {leaf} or preparation.text.max_tokens, or take a smaller model" in sentence
     assert sha256_folder(project / "data") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "leaf", "of_control"),
+    [
+        ({}, PASSES, "receipt.scratch.pass_positions"),
+        ({"scope__kind": "frozen"}, None, "receipt.scratch.pass_positions"),
+        (
+            {"objective__supervised__mixup": 0.2},
+            PASSES.replace("pass_positions", "batch_rows"),
+            "receipt.scratch.batch_rows",
+        ),
+    ],
+)
+def test_the_leaf_to_lower_is_one_that_the_training_has(
+    changes: dict[str, Any], leaf: str | None, of_control: str
+) -> None:
+    settings = params(**{f"adaptation__{name}": value for name, value in changes.items()})
+    told = {name: stage._more_memory(name, settings, "no") for name in ("adaptation", "adaptation_control")}
+    first = f"{leaf} or " if leaf else ""
+    assert f"(no): lower {first}preparation.text.max_tokens, or take" in told["adaptation"]
+    assert f"(no): lower {of_control} or preparation.text.max_tokens, or take" in told["adaptation_control"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,11 @@ def test_a_weight_of_0_leaves_the_labels_alone() -> None:
     assert type(objectives.get("contrastive", own, SETTINGS, learn)) is Contrastive
 
 
+@pytest.mark.parametrize("changes", [{}, {"mixup": 0.2}, {"contrastive_weight": FADING}, {"label_smoothing": 0.1}])
+def test_the_params_know_which_batches_are_whole(changes: dict[str, Any]) -> None:
+    assert OWN.supervised.model_copy(update=changes).whole_batches is not supervised(**changes).divisible
+
+
 @pytest.mark.parametrize("balance", ["none", "resample"])
 @pytest.mark.parametrize("objective", ["auto", "supervised"])
 def test_pairs_stand_beside_labels_where_a_body_learns_from_both(objective: str, balance: str) -> None:
