@@ -31,10 +31,10 @@ class Project(Strict):
     )
     seed: int = Field(ge=0, lt=2**31, description="Seed of every random draw.")
     modality: Annotated[str, AfterValidator(_row_of(MODALITIES))] = Field(
-        description="Kind of data: a folder below tasks/modalities.", json_schema_extra={"enum": [*MODALITIES]}
+        description="Kind of data.", json_schema_extra={"enum": [*MODALITIES]}
     )
     problem: Annotated[str, AfterValidator(_row_of(PROBLEMS))] = Field(
-        description="What is asked: a folder below tasks/problems.", json_schema_extra={"enum": [*PROBLEMS]}
+        description="What is asked of it.", json_schema_extra={"enum": [*PROBLEMS]}
     )
 
 
@@ -106,7 +106,7 @@ class Halving(Strict):
 
 
 class Strategy(Strict):
-    """What decides, at adaptation.scope.kind auto, what learns: the table is tasks/selection/strategy.py."""
+    """What decides, at adaptation.scope.kind auto, what learns: bounds in a table of measured rules."""
 
     full_from_rows_per_label: int = Field(
         ge=1, description="Mean training rows per label from which labels are learned from; under it, pairs of rows."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,13 @@ def test_a_key_that_yaml_takes_for_a_number_is_told_with_its_remedy(tmp_path: Pa
     assert sentence == (
         f'params.yaml: data.label_descriptions: the key {told} is no text: write "{told}" in quotation marks.'
     )
+
+
+def test_comments_and_meanings_name_no_file_that_a_project_elsewhere_lacks() -> None:
+    comments = [line.partition("#")[2] for line in (REPO / "params.yaml").read_text(encoding="utf-8").splitlines()]
+    meanings = json.dumps(Params.model_json_schema())
+    house = [path.name for path in REPO.iterdir() if path.is_dir() and path.name != "data"]
+    assert not [f"{name}/" for name in house for text in (*comments, meanings) if f"{name}/" in text]
 
 
 def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
