@@ -46,10 +46,10 @@ def settings(steps: int, seed: int) -> Params:
     return params.model_copy(update={"adaptation": changed})
 
 
-def rows(data: Path, name: str, number: int, params: Params, folder: Path) -> Prepared:
-    """Training, validation and test rows of a draw."""
+def rows(data: Path, name: str, number: int, params: Params, folder: Path, each: int = ROWS) -> Prepared:
+    """Training, validation and test rows of a draw, so many of each label on the training side."""
     every = text_sets.load(data, name)
-    picked = draw(every.classes["train"], ROWS, (zlib.crc32(name.encode()), ROWS, number))
+    picked = draw(every.classes["train"], each, (zlib.crc32(name.encode()), each, number))
     texts = [every.texts["train"][i] for i in picked] + every.texts["test"][:MOST_TEST]
     classes = np.concatenate([every.classes["train"][picked], every.classes["test"][:MOST_TEST]])
     splits = np.repeat(["train", "test"], [len(picked), len(texts) - len(picked)]).astype("<U10")
