@@ -10,10 +10,8 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from deploy.batching import Overloaded
-from deploy.settings import Settings
+from deploy.settings import MEGABYTE, Settings
 from tasks.errors import GraftError
-
-MEGABYTE = 1_000_000
 
 
 class Late(GraftError):

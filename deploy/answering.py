@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import zlib
 from dataclasses import asdict
@@ -10,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from deploy.batching import Closed
+from deploy.batching import Closed, Overloaded
 from deploy.live import Live
 from deploy.prediction_log import PredictionLog
 from deploy.releases import CHALLENGER, Releases
-from deploy.settings import Settings
+from deploy.settings import MEGABYTE, Settings
 from deploy.telemetry import LOG, Metrics
 from tasks.errors import GraftError
 from tasks.runtime import Example, Runtime
@@ -46,7 +47,7 @@ class Answering:
             self._log = PredictionLog(folder, settings, self.metrics)
             if settings.shadow_percent:
                 self._shadow_log = PredictionLog(folder / SHADOW, settings, self.metrics)
-        self._copies: set[asyncio.Task[None]] = set()
+        self._copies: dict[asyncio.Task[None], int] = {}  # and the bytes of examples that each holds
         self.draining = False
 
     @property
@@ -144,11 +145,17 @@ class Answering:
         return texts or None
 
     def _copy(self, request_id: str, examples: list[Example], champion: Runtime, numbers: np.ndarray) -> None:
-        """Ask the challenger too, when the client is answered already."""
+        """Ask the challenger too, when the client is answered already and its body counts no more."""
+        assert self._challenger
+        size = sum(map(sys.getsizeof, examples))
+        if sum(self._copies.values()) + size > self._settings.bodies_mb * MEGABYTE:
+            full = Overloaded(f"Copies of requests are over {self._settings.bodies_mb} MB: this one is not made.")
+            self._failed(str(self._challenger.version), full)
+            return
         logits = numbers[:, : len(champion.manifest.labels)]
         task = asyncio.create_task(self._compare(request_id, examples, champion, logits))
-        self._copies.add(task)
-        task.add_done_callback(self._copies.discard)
+        self._copies[task] = size
+        task.add_done_callback(self._copies.pop)
 
     async def _compare(self, request_id: str, examples: list[Example], champion: Runtime, logits: np.ndarray) -> None:
         answered = await self._by_challenger(examples)

@@ -10,6 +10,7 @@ from typing import Any
 from tasks.errors import InputError
 
 PREFIX = "GRAFT_"
+MEGABYTE = 1_000_000
 NAMES_ELSEWHERE = {
     "GRAFT_RELEASES", "GRAFT_RELEASE", "GRAFT_CACHE", "GRAFT_PROJECT", "GRAFT_PROJECT_FOLDER", "GRAFT_API_KEYS",
     "GRAFT_API_KEYS_FILE",
@@ -58,7 +59,8 @@ class Settings:
             would have to wait for over a quarter of it, as far as one can tell, is answered 429 at once.
         requests: that have begun and are not answered, 1 to 100000; beyond, 429.
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
-        bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429.
+        bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429. Copies of requests for the
+            challenger may hold as much again; one that would be beyond is not made.
         body_seconds: for a body to come, 0.01 to 3600; a slower one is answered 408.
         challenger_percent: of requests that the release which the alias challenger names answers, 0 to 100. One that it
             cannot answer, the champion does.

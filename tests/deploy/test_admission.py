@@ -12,7 +12,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy.admission import MEGABYTE, Late, deadline
+from deploy.admission import Late, deadline
+from deploy.settings import MEGABYTE
 from tasks.runtime import Runtime
 from tests.serving import is_sentence, released, run
 

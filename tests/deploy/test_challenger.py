@@ -6,6 +6,8 @@ The challenger answers "good" with bad and "bad" with good, so that an answer sh
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from deploy import live
+from deploy import answering, live
 from deploy.predictions import read
 from deploy.releases import CHALLENGER, Releases
 from deploy.telemetry import Metrics
@@ -165,6 +167,36 @@ def test_in_the_shadow_it_answers_copies_that_no_client_sees(two: Two) -> None:
     for folder, version in (("predictions", two.champion), ("predictions/shadow", two.other)):
         rows = [row for _, table in read(two.releases.folder / folder) for row in table.to_pylist()]
         assert [row["version"] for row in rows] == [version] * 6
+
+
+def test_copies_that_would_hold_more_than_they_may_are_not_made(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
+    two.challenge(two.other)
+    monkeypatch.setattr(answering, "MEGABYTE", sys.getsizeof("good"))
+    method, begun, go = live.Runtime.run, threading.Event(), threading.Event()
+
+    def held(self: Any, rows: Any) -> Any:
+        if self.version == two.other:
+            begun.set()
+            assert go.wait(timeout=30)
+        return method(self, rows)
+
+    monkeypatch.setattr(live.Runtime, "run", held)
+
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        await until(client, info(two.other))
+        assert {*(await versions(client, 1)).values()} == {two.champion}
+        await asyncio.to_thread(begun.wait)
+        assert {*(await versions(client, 3)).values()} == {two.champion}, "which costs no client an answer"
+        refused = f'graft_challenger_failures_total{{error="Overloaded",version="{two.other}"}} 3.0'
+        assert refused in (await client.get("/metrics")).text
+        go.set()
+        compared = f'graft_shadow_rows_total{{same="false",version="{two.other}"}}'
+        await until(client, f"{compared} 1.0")
+        assert {*(await versions(client, 1)).values()} == {two.champion}
+        await until(client, f"{compared} 2.0")
+        assert refused in (await client.get("/metrics")).text, "there is room again when a copy has ended"
+
+    run(two.releases.folder, test, shadow_percent=100, bodies_mb=1)
 
 
 def test_it_is_not_loaded_where_nothing_is_asked_of_it(two: Two) -> None:

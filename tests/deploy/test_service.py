@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from deploy.admission import MEGABYTE
 from deploy.releases import Releases
+from deploy.settings import MEGABYTE
 from tasks.runtime import Runtime
 from tests.bundles import flip_byte, tiny_bundle
 from tests.serving import is_sentence, released, run
