@@ -6,6 +6,7 @@ import asyncio
 import logging
 import math
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from starlette.exceptions import HTTPException
 from deploy.admission import Intake, Late, deadline
 from deploy.answering import Answering
 from deploy.batching import Closed, Overloaded
+from deploy.connections import protocol
 from deploy.keys import Keys
 from deploy.openapi import QUESTION, Alive, Answers, Ready, responses, tell
 from deploy.question import check_named, examples_of, top_k_of
@@ -173,17 +175,30 @@ def serve(releases: Releases, alias: str = CHAMPION, settings: Settings | None =
     settings = settings or Settings.from_environment()
     releases.path_of(alias)  # a wrong name is told before a port is opened
     app = create_app(releases, alias, settings)
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=settings.stop_seconds,
-    )  # fmt: skip
+    server = _server(app, settings)
+    _open_files()
     listening = _listen(settings.listen_host, settings.listen_port)
     _log_lines()
     host, port = listening.getsockname()[:2]
     LOG.info("start", extra={"fields": {**asdict(settings), "address": f"{host}:{port}", "ignored": ignored_names()}})
-    _Server(config, app.state.answering, settings.drain_seconds).run([listening])
+    server.run([listening])
     if app.state.answering.failure:
         raise app.state.answering.failure
+
+
+def _server(app: FastAPI, settings: Settings) -> _Server:
+    answering: Answering = app.state.answering
+    config = uvicorn.Config(
+        app, http=protocol(settings, answering.metrics), ws="none", log_config=None, access_log=False,
+        server_header=False, proxy_headers=False, timeout_graceful_shutdown=settings.stop_seconds,
+    )  # fmt: skip
+    return _Server(config, answering, settings.drain_seconds)
+
+
+def _open_files() -> None:
+    """Let connections be as many as the system allows: the lower limit is for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

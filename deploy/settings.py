@@ -23,6 +23,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "wait_ms": (0, 1000),
     "queue_rows": (64, 100_000),
     "deadline_ms": (1, 3_600_000),
+    "connections": (1, 1_000_000),
+    "header_seconds": (0.01, 3600),
     "requests": (1, 100_000),
     "body_mb": (1, 1024),
     "bodies_mb": (1, 1_000_000),
@@ -57,11 +59,16 @@ class Settings:
         queue_rows: rows that may wait, 64 to 100000; beyond, requests are answered 429.
         deadline_ms: from a whole body to its answer, 1 to 3600000 milliseconds; what takes longer is answered 504. What
             would have to wait for over a quarter of it, as far as one can tell, is answered 429 at once.
+        connections: that are open, 1 to 1000000; beyond, the one that has waited longest for the headers of a request
+            is closed, or the new one where none waits.
+        header_seconds: from the beginning of a connection or the end of an answer until the headers of the next request
+            are there, 0.01 to 3600; a slower connection is closed.
         requests: that have begun and are not answered, 1 to 100000; beyond, 429.
         body_mb: megabytes of one request, 1 to 1024; larger ones are answered 413.
         bodies_mb: megabytes of all requests that have begun, 1 to 1000000; beyond, 429. Copies of requests for the
             challenger may hold as much again; one that would be beyond is not made.
-        body_seconds: for a body to come, 0.01 to 3600; a slower one is answered 408.
+        body_seconds: for a body to come, 0.01 to 3600; a slower one is answered 408. A client that takes longer to read
+            its answer is left.
         challenger_percent: of requests that the release which the alias challenger names answers, 0 to 100. One that it
             cannot answer, the champion does.
         shadow_percent: of the champion's requests that the challenger gets a copy of, 0 to 100, its answers in metrics
@@ -89,6 +96,8 @@ class Settings:
     wait_ms: float = 2.0
     queue_rows: int = 256
     deadline_ms: float = 5000.0
+    connections: int = 2000
+    header_seconds: float = 10.0
     requests: int = 1024
     body_mb: int = 16
     bodies_mb: int = 256

@@ -32,6 +32,12 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("graft_requests", "Requests.", ["route", "status"], registry=self.registry)
+        self.connections_ended = Counter(
+            "graft_connections_ended",
+            "Connections ended: headers that did not come, an answer not taken, too many open.",
+            ["reason"],
+            registry=self.registry,
+        )
         self.seconds = Histogram(
             "graft_request_seconds", "Seconds per request.", ["route"], buckets=SECONDS, registry=self.registry
         )

@@ -36,6 +36,8 @@ def test_passes_share_the_threads(threads: int, of_one: int, passes: int) -> Non
         ("GRAFT_WAIT_MS", "nan"),
         ("GRAFT_BATCH_TOKENS", "0"),
         ("GRAFT_DEADLINE_MS", "0"),
+        ("GRAFT_CONNECTIONS", "0"),
+        ("GRAFT_HEADER_SECONDS", "0"),
         ("GRAFT_REQUESTS", "0"),
         ("GRAFT_BODIES_MB", "0"),
         ("GRAFT_BODY_SECONDS", "0"),

@@ -1,0 +1,255 @@
+"""Clients that are slow or silent, on real sockets: no connection is held for ever, and there is room for others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.connections import MOST_HEAD_BYTES
+from deploy.releases import Releases
+from deploy.service import _listen, _open_files, _server, create_app
+from deploy.settings import MEGABYTE, Settings
+from tasks.runtime import Runtime
+from tests.serving import released
+
+LIVE = b"GET /livez HTTP/1.1\r\nHost: t\r\n\r\n"
+Held = tuple[threading.Event, threading.Semaphore]
+BODY = b'{"inputs": ["good"]}'
+ASK = b"POST /predict HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+class Client:
+    """A connection to the server."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def status(self, sent: bytes = b"") -> int:
+        """Of the answer to what is sent, which is read whole."""
+        self.writer.write(sent)
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]
+        await self.reader.readexactly(int(length))
+        return int(head.split(b" ")[1])
+
+    async def until_closed(self, trickle: bytes = b"") -> None:
+        """Send the same again and again, and wait until the server ends the connection."""
+        while not self.reader.at_eof():
+            try:
+                async with asyncio.timeout(0.005):
+                    await self.reader.read(1000)
+            except TimeoutError:
+                self.writer.write(trickle)
+            except ConnectionError:
+                return
+
+
+class Server:
+    """A server with its tasks in this process."""
+
+    def __init__(self, address: tuple[str, int], app: Any, connections: set[Any]) -> None:
+        self.address, self.app, self.connections = address, app, connections
+
+    async def client(self) -> Client:
+        return Client(*await asyncio.open_connection(*self.address))
+
+    async def client_that_reads_nothing(self) -> socket.socket:
+        """It has asked for more than its socket and the server's take, and for less than asyncio lets wait."""
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, self.address)
+        await loop.sock_sendall(client, LIVE.replace(b"/livez", b"/openapi.json") * 5)
+        return client
+
+    def ended(self, reason: str) -> float:
+        """Connections of this reason, as the metrics count them."""
+        counted = self.app.state.answering.metrics.registry
+        return float(counted.get_sample_value("graft_connections_ended_total", {"reason": reason}) or 0)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return released(tmp_path_factory.mktemp("connections"))
+
+
+@contextlib.asynccontextmanager
+async def serving(releases: Path, settings: Settings) -> AsyncIterator[Server]:
+    app = create_app(Releases(releases), settings=settings)
+    server, listening = _server(app, settings), _listen("127.0.0.1", 0)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what a client does not take shows at once
+    running = asyncio.create_task(server.serve([listening]))
+    while not (server.started and app.state.loading.done()):
+        await asyncio.sleep(0.005)
+    try:
+        yield Server(listening.getsockname()[:2], app, server.server_state.connections)
+    finally:
+        server.should_exit = True
+        await running
+
+
+def run(releases: Path, test: Callable[[Server], Awaitable[None]], **settings: Any) -> None:
+    async def whole() -> None:
+        given = Settings(**{"threads": 1, "stop_seconds": 1, "log_folder": "", **settings})
+        async with serving(releases, given) as server:
+            await asyncio.wait_for(test(server), timeout=20)
+
+    asyncio.run(whole())
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[threading.Event, threading.Semaphore]]:
+    """Forward passes wait for the event; the semaphore is released by each that has begun."""
+    go, begun, method = threading.Event(), threading.Semaphore(0), Runtime.run
+
+    def waits(self: Runtime, rows: Any) -> Any:
+        begun.release()
+        assert go.wait(timeout=30)
+        return method(self, rows)
+
+    monkeypatch.setattr(Runtime, "run", waits)
+    yield go, begun
+    go.set()
+
+
+@pytest.mark.parametrize(
+    ("before", "trickle"),
+    [
+        (b"", b""),
+        (b"", b"\r\n"),
+        (b"GET /livez HTTP/1.1\r\nx-a: ", b"a"),
+        (b"GET /livez HTTP/1.1\r\n", b"x-a: a\r\n"),
+        (LIVE + b"GET /livez HTTP/1.1\r\nx-a: ", b"a"),
+        (b"POST /livez HTTP/1.1\r\nHost: t\r\nContent-Length: 1000000\r\n\r\n", b"a"),
+    ],
+    ids=["silent", "empty lines", "a header", "headers", "after an answer", "a body that nobody reads"],
+)
+def test_a_connection_without_a_request_is_closed(releases: Path, before: bytes, trickle: bytes) -> None:
+    async def test(server: Server) -> None:
+        client = await server.client()
+        client.writer.write(before)
+        await client.until_closed(trickle)
+        assert server.ended("headers") == 1
+        assert await (await server.client()).status(LIVE) == 200
+
+    run(releases, test, header_seconds=0.05)
+
+
+def test_a_body_that_trickles_is_answered_and_its_connection_closed(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        client = await server.client()
+        assert await client.status(ASK[:-1]) == 408
+        client.writer.write(b" ")
+        await client.until_closed()
+
+    run(releases, test, body_seconds=0.02, header_seconds=0.05)
+
+
+def test_a_request_whose_headers_are_there_has_its_time(releases: Path, held: Held) -> None:
+    async def test(server: Server) -> None:
+        asks, silent = await server.client(), await server.client()
+        asks.writer.write(ASK)
+        await silent.until_closed()
+        held[0].set()
+        assert await asks.status() == 200, "the time for headers is over, and was none of this request"
+        assert await asks.status(ASK) == 200
+
+    run(releases, test, header_seconds=0.05)
+
+
+def test_of_too_many_connections_the_one_goes_that_has_waited_longest(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        first, second = await server.client(), await server.client()
+        assert await first.status(LIVE) == 200, "so that the second has waited longest"
+        third = await server.client()
+        await second.until_closed()
+        assert await third.status(LIVE) == 200 and await first.status(LIVE) == 200
+        assert server.ended("full") == 1
+
+    run(releases, test, connections=2)
+
+
+def test_one_more_than_all_that_are_answered_is_closed_at_once(releases: Path, held: Held) -> None:
+    go, begun = held
+
+    async def test(server: Server) -> None:
+        busy = [await server.client() for _ in range(2)]
+        for client in busy:
+            client.writer.write(ASK)
+            await asyncio.to_thread(begun.acquire)
+        await (await server.client()).until_closed()
+        go.set()
+        assert [await client.status() for client in busy] == [200, 200]
+        assert await (await server.client()).status(LIVE) == 200, "those that were answered wait"
+        assert server.ended("full") == 2
+
+    run(releases, test, connections=2, threads=2)
+
+
+def test_a_client_that_takes_no_answer_is_left(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        with await server.client_that_reads_nothing():
+            while server.connections or not server.ended("answer"):
+                await asyncio.sleep(0.005)
+
+    run(releases, test, body_seconds=0.05)
+
+
+def test_a_client_that_takes_its_answer_late_is_not(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        with await server.client_that_reads_nothing() as client:
+            while not any(one._untaken for one in server.connections):
+                await asyncio.sleep(0.001)
+            [connection] = server.connections
+            while not connection._untaken.cancelled():
+                await asyncio.get_running_loop().sock_recv(client, 1000)
+            assert [connection] == [*server.connections] and server.ended("answer") == 0
+
+    run(releases, test)
+
+
+def test_headers_are_bounded_and_bodies_are_no_headers(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        client = await server.client()
+        assert await client.status(LIVE) == 200
+        client.writer.write(b"GET /livez HTTP/1.1\r\nx-a: ")
+        assert await client.status(b"a" * MOST_HEAD_BYTES) == 400
+        await client.until_closed()
+        client = await server.client()
+        large = b"POST /predict HTTP/1.1\r\nHost: t\r\nContent-Length: %d\r\n\r\n"
+        body = BODY.ljust(MEGABYTE)
+        assert len(body) > MOST_HEAD_BYTES
+        for _ in range(3):
+            assert await client.status(large % len(body) + body) == 200
+        assert await client.status(large % (len(body) + 1) + body + b" ") == 413
+        assert await client.status(LIVE) == 200
+
+    run(releases, test, body_mb=1)
+
+
+def test_a_connection_becomes_no_other_that_has_no_bounds(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        asked = LIVE[:-2] + b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        asked += b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        assert await (await server.client()).status(asked) == 200
+
+    run(releases, test)
+
+
+def test_as_many_files_are_open_as_the_system_allows() -> None:
+    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most - 1, most))
+    try:
+        _open_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
