@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from tasks.runtime import Example, Runtime
 # So many characters are encoded in under a millisecond: another thread would cost more.
 ENCODED_AT_ONCE = 1_000
 LOOK_SECONDS = 1.0
+T = TypeVar("T")
 # What could not be loaded may have been restored since; checking it costs a second of a CPU.
 RETRY_SECONDS = 60.0
 
@@ -44,8 +47,8 @@ class Live:
         self._loaded: tuple[Runtime, Batcher] | None = None
         self._encoding = 0
         self._refused, self._refused_at = "", 0.0
-        self._stop = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self.failure: GraftError | None = None
 
     @property
@@ -72,17 +75,17 @@ class Live:
         """Load the release; a failure is kept where one is needed, since the server has to say why it ends."""
         if self._needed:
             try:
-                await self._answer_with(await asyncio.to_thread(self._load, self._name))
+                await self._answer_with(await self._load(self._name))
             except GraftError as error:
                 self.failure = error
                 return
         if not VERSION.fullmatch(self._name):
             self._following = asyncio.create_task(self._follow())
 
-    def _load(self, name: str) -> Runtime:
+    async def _load(self, name: str) -> Runtime:
         try:
-            path = self._releases.path_of(name)
-            return Runtime.load(path, self._settings.threads_of_pass, version=path.name)
+            path = await _aside(self._releases.path_of, name)
+            return await asyncio.to_thread(Runtime.load, path, self._settings.threads_of_pass, version=path.name)
         except GraftError:
             raise
         except Exception as error:
@@ -118,19 +121,19 @@ class Live:
         told = {"alias": self._name, "version": self.version, "before": before[0].version if before else None}
         LOG.info("ready" if runtime else "gone", extra={"fields": told})
         if before:
-            await before[1].close()
+            self._leaving = asyncio.create_task(before[1].close())
+            await asyncio.shield(self._leaving)
 
     async def _follow(self) -> None:
         """Look, until the server stops, which release the alias names, and let that one answer."""
-        while not self._stop.is_set():
+        while True:
             await self._look()
             self._metrics.refused.labels(self._name).set(bool(self._refused))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         try:
-            named = await asyncio.to_thread(self._releases.current, self._name)
+            named = await _aside(self._releases.current, self._name)
         except (GraftError, OSError):
             return  # whoever moves the alias is told; here, what answers goes on
         if named == self.version:
@@ -143,7 +146,7 @@ class Live:
 
     async def _swap(self, version: str) -> None:
         try:
-            runtime = await asyncio.to_thread(self._load, version)
+            runtime = await self._load(version)
         except GraftError as error:
             if version != self._refused:
                 fields = {"alias": self._name, "version": version, "reason": str(error)}
@@ -180,16 +183,41 @@ class Live:
         return runtime.encode(examples)
 
     def stop(self) -> None:
-        """Follow the alias no longer."""
-        self._stop.set()
+        """Follow the alias no longer, whatever the store has not said yet."""
+        if self._following:
+            self._following.cancel()
 
     async def close(self) -> None:
         """Take no more requests and answer those that wait."""
         self.stop()
         if self._following:
-            await self._following
+            await asyncio.wait([self._following])
+        if self._leaving:
+            await self._leaving
         if self._loaded:
             await self._loaded[1].close()
+
+
+async def _aside(ask: Callable[[str], T], name: str) -> T:
+    """What a store says of a name; unlike with asyncio.to_thread, a process ends though the store never answers."""
+    loop = asyncio.get_running_loop()
+    said: asyncio.Future[T] = loop.create_future()
+
+    def tell(give: Callable[[Any], None], what: Any) -> None:
+        if not said.done():
+            give(what)
+
+    def work() -> None:
+        told: tuple[Callable[[Any], None], Any]
+        try:
+            told = said.set_result, ask(name)
+        except Exception as error:
+            told = said.set_exception, error
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, *told)
+
+    threading.Thread(target=work, name="store", daemon=True).start()
+    return await said
 
 
 def _return_memory() -> None:

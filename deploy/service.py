@@ -63,7 +63,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.loading = asyncio.create_task(answering.load())
         yield
-        await app.state.loading
+        app.state.loading.cancel()  # a store may be minutes in answering
+        await asyncio.wait([app.state.loading])
         await answering.close()
 
     app = FastAPI(

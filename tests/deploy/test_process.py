@@ -43,9 +43,9 @@ def test_importing_it_loads_no_training_code() -> None:
 
 
 @asynccontextmanager
-async def served(**environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def served(*program: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "deploy.service", stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        sys.executable, *(program or ("-m", "deploy.service")), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env={**os.environ, "GRAFT_THREADS": "1", "GRAFT_LISTEN_PORT": "0", **environment},
     )  # fmt: skip
     try:
@@ -85,6 +85,37 @@ def test_a_request_that_has_begun_is_finished_when_the_server_is_stopped(release
             assert await process.wait() == 0
 
     asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+# After it was asked twice for the release to load, the store says nothing more.
+SILENT_STORE = """
+import itertools, sys, threading
+from deploy.releases import Releases
+from deploy.service import main
+current, asked = Releases.current, itertools.count()
+def silent(*names):
+    if next(asked) < 2:
+        return current(*names)
+    print('{"message": "asked"}', flush=True)
+    threading.Event().wait()
+Releases.current = silent
+sys.exit(main())
+"""
+
+
+def test_a_process_ends_though_its_store_never_answers(releases: Path, tmp_path: Path) -> None:
+    async def test() -> None:
+        place = {"GRAFT_RELEASES": str(releases), "GRAFT_LOG_FOLDER": str(tmp_path), "GRAFT_LOG_SECONDS": "3600"}
+        async with served("-c", SILENT_STORE, **place) as process:
+            address = (await line_with(process, "start"))["address"]
+            await line_with(process, "asked")
+            async with httpx.AsyncClient(base_url=f"http://{address}") as client:
+                assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+    assert [table.num_rows for _, table in read(tmp_path)] == [1]
 
 
 def test_a_signal_makes_it_unready_before_it_stops_listening(releases: Path) -> None:
