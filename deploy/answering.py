@@ -16,7 +16,7 @@ from deploy.live import Live
 from deploy.prediction_log import PredictionLog
 from deploy.releases import CHALLENGER, Releases
 from deploy.settings import MEGABYTE, Settings
-from deploy.telemetry import LOG, Metrics
+from deploy.telemetry import LOG, STOPPING, Metrics
 from tasks.errors import GraftError
 from tasks.runtime import Example, Runtime
 
@@ -70,7 +70,7 @@ class Answering:
             Closed: not loaded yet, could not be loaded, or draining.
         """
         if self.draining:
-            raise Closed("The server is stopping: send the request to another one.")
+            raise Closed(STOPPING)
         return self.runtime()
 
     def runtime(self) -> Runtime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -23,6 +24,7 @@ from tasks.runtime import Manifest
 LOG = logging.getLogger("graft.serve")
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 SECONDS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+STOPPING = "The server is stopping: send the request to another one."
 ROWS = (1, 2, 4, 8, 16, 32, 64)
 
 
@@ -144,6 +146,11 @@ class RequestLog:
             await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
             pass  # nobody is there to be answered
+        except asyncio.CancelledError:
+            if status:
+                raise
+            # uvicorn cancels what is not answered when its time to stop is over, and would answer 500.
+            await JSONResponse({"detail": STOPPING}, 503, {"Retry-After": "1"})(scope, receive, send_with_id)
         except Exception as error:
             line |= _without_values(error)
             if not status:

@@ -1,9 +1,10 @@
-"""Clients that are slow or silent, on real sockets: no connection is held for ever, and there is room for others."""
+"""Clients that are slow or silent, on real sockets: none holds a connection for ever, and each is told what ends it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import resource
 import socket
 import threading
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 
 from deploy.connections import MOST_HEAD_BYTES
 from deploy.releases import Releases
@@ -55,8 +57,9 @@ class Client:
 class Server:
     """A server with its tasks in this process."""
 
-    def __init__(self, address: tuple[str, int], app: Any, connections: set[Any]) -> None:
-        self.address, self.app, self.connections = address, app, connections
+    def __init__(self, address: tuple[str, int], app: Any, server: uvicorn.Server) -> None:
+        self.address, self.app, self.uvicorn = address, app, server
+        self.connections: set[Any] = server.server_state.connections  # type: ignore[assignment]
 
     async def client(self) -> Client:
         return Client(*await asyncio.open_connection(*self.address))
@@ -91,7 +94,7 @@ async def serving(releases: Path, settings: Settings) -> AsyncIterator[Server]:
     while not (server.started and app.state.loading.done()):
         await asyncio.sleep(0.005)
     try:
-        yield Server(listening.getsockname()[:2], app, server.server_state.connections)
+        yield Server(listening.getsockname()[:2], app, server)
     finally:
         server.should_exit = True
         await running
@@ -243,6 +246,28 @@ def test_a_connection_becomes_no_other_that_has_no_bounds(releases: Path) -> Non
         assert await (await server.client()).status(asked) == 200
 
     run(releases, test)
+
+
+def test_a_request_that_is_not_done_when_the_time_to_stop_is_over_is_told(
+    releases: Path, held: Held, caplog: pytest.LogCaptureFixture
+) -> None:
+    go, begun = held
+
+    async def whole() -> None:
+        async with serving(releases, Settings(threads=1, stop_seconds=1, log_folder="")) as server:
+            client = await server.client()
+            client.writer.write(ASK)
+            await asyncio.to_thread(begun.acquire)
+            server.uvicorn.config.timeout_graceful_shutdown = 0
+            server.uvicorn.should_exit = True
+            assert await asyncio.wait_for(client.status(), timeout=20) == 503
+            go.set()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(whole())
+    [line] = [record.fields for record in caplog.records if record.getMessage() == "request"]  # type: ignore[attr-defined]
+    assert (line["route"], line["status"]) == ("/predict", 503)
+    assert "Exception in ASGI application" not in caplog.text
 
 
 def test_as_many_files_are_open_as_the_system_allows() -> None:
