@@ -85,6 +85,25 @@ def test_a_file_only_grows_at_its_end(tmp_path: Path) -> None:
     assert table.column("projection").to_pylist() == [[0, 0], [0, 0], [1, 1], [2, 2], [2, 2]]
 
 
+def test_servers_share_a_folder(tmp_path: Path) -> None:
+    logs = [Log(tmp_path) for _ in range(4)]
+    for later in (0, 0, 3600):
+        for log in logs:
+            log.clock.later(seconds=later)
+            log.add()
+            log.log.flush()
+    rows = {name: table.num_rows for name, table in read(tmp_path)}
+    assert len({name[13:] for name in rows}) == 8 and sorted(rows.values()) == [1] * 4 + [2] * 4
+    shorter = Log(tmp_path, log_hours=1)
+    shorter.clock.later(seconds=3600)
+    shorter.log.flush()
+    assert [table.num_rows for _, table in read(tmp_path)] == [1] * 4, "one removes what is too old, of all"
+    for log in logs:
+        log.add()
+        log.log.flush()
+    assert [table.num_rows for _, table in read(tmp_path)] == [2] * 4
+
+
 def test_without_new_rows_nothing_is_written(tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     log.log.flush()
