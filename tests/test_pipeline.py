@@ -230,10 +230,11 @@ def test_a_stage_reads_only_the_params_that_dvc_yaml_names(project: Path, read: 
         }
         assert not unnamed, f"{name} reads {sorted(unnamed)}: name them in its params in dvc.yaml"
         # They read the sub-section of one scope and name all; selection reads them where short adaptations are on. The
-        # control searches as the adaptation does, where that searches.
+        # control searches, and learns from pairs beside labels, where the adaptation does.
         if name not in ("adaptation", "selection"):
-            searched = {n for n in named if n != "adaptation.search"} if name == "adaptation_control" else {*named}
-            covered = {leaf for leaf in leaves(tree) for n in searched if leaf == n or leaf.startswith(f"{n}.")}
+            off = {"adaptation.search", "adaptation.objective.contrastive.temperature"}
+            on = {*named} - off if name == "adaptation_control" else {*named}
+            covered = {leaf for leaf in leaves(tree) for n in on if leaf == n or leaf.startswith(f"{n}.")}
             assert not covered - read[name], (
                 f"{name} names {sorted(covered - read[name])} in dvc.yaml and does not read them"
             )
