@@ -45,7 +45,9 @@ class Connection(HttpToolsProtocol):
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=0)  # so that `pause_writing` tells of every answer that is not taken
         if len(self.connections) > self._settings.connections:
-            longest = next(iter(self._waiting), self)
+            # One whose answer is still on its way would get a part of it.
+            idle = (one for one in self._waiting if not one.transport.get_write_buffer_size())
+            longest = next(idle, self)
             longest._end("full", longest.transport.abort)
         if not transport.is_closing():
             self._wait_for_headers()

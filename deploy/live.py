@@ -85,7 +85,7 @@ class Live:
     async def _load(self, name: str) -> Runtime:
         try:
             path = await _aside(self._releases.path_of, name)
-            return await asyncio.to_thread(Runtime.load, path, self._settings.threads_of_pass, version=path.name)
+            return await _aside(Runtime.load, path, self._settings.threads_of_pass, path.name)
         except GraftError:
             raise
         except Exception as error:
@@ -198,8 +198,8 @@ class Live:
             await self._loaded[1].close()
 
 
-async def _aside(ask: Callable[[str], T], name: str) -> T:
-    """What a store says of a name; unlike with asyncio.to_thread, a process ends though the store never answers."""
+async def _aside(ask: Callable[..., T], *given: Any) -> T:
+    """What a store says; unlike with asyncio.to_thread, a process ends though the store never answers."""
     loop = asyncio.get_running_loop()
     said: asyncio.Future[T] = loop.create_future()
 
@@ -210,7 +210,7 @@ async def _aside(ask: Callable[[str], T], name: str) -> T:
     def work() -> None:
         told: tuple[Callable[[Any], None], Any]
         try:
-            told = said.set_result, ask(name)
+            told = said.set_result, ask(*given)
         except Exception as error:
             told = said.set_exception, error
         with suppress(RuntimeError):  # the loop is closed

@@ -12,8 +12,8 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from dataclasses import asdict
+from contextlib import asynccontextmanager, suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -41,6 +41,8 @@ from tasks.errors import GraftError, InputError
 ROUTES = frozenset({"/predict", "/livez", "/readyz", "/metrics", "/openapi.json"})
 THERE_IS = "there are POST /predict, GET /livez, /readyz and /metrics"
 DETAILS = {404: f"This path does not exist: {THERE_IS}.", 405: f"This path takes another method: {THERE_IS}."}
+# Open files of a server beside its connections: graphs, libraries, logs, pipes.
+OTHER_FILES = 256
 # FastAPI's own telemetry records what clients sent.
 NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 
@@ -174,10 +176,10 @@ def serve(releases: Releases, alias: str = CHAMPION, settings: Settings | None =
         InputError: no such release, a damaged one, or a port that cannot be opened.
     """
     settings = settings or Settings.from_environment()
+    settings = replace(settings, connections=_connections(settings.connections))
     releases.path_of(alias)  # a wrong name is told before a port is opened
     app = create_app(releases, alias, settings)
     server = _server(app, settings)
-    _open_files()
     listening = _listen(settings.listen_host, settings.listen_port)
     _log_lines()
     host, port = listening.getsockname()[:2]
@@ -192,14 +194,18 @@ def _server(app: FastAPI, settings: Settings) -> _Server:
     config = uvicorn.Config(
         app, http=protocol(settings, answering.metrics), ws="none", log_config=None, access_log=False,
         server_header=False, proxy_headers=False, timeout_graceful_shutdown=settings.stop_seconds,
+        timeout_keep_alive=math.ceil(settings.header_seconds) + 1,  # after `Connection`, which counts what it ends
     )  # fmt: skip
     return _Server(config, answering, settings.drain_seconds)
 
 
-def _open_files() -> None:
-    """Let connections be as many as the system allows: the lower limit is for programs that use select()."""
+def _connections(wanted: int) -> int:
+    """As many of them as the system allows: the lower limit of open files is for programs that use select()."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # where no limit is said, the system may have one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if allowed == resource.RLIM_INFINITY else max(1, min(wanted, allowed - OTHER_FILES))
 
 
 def _listen(host: str, port: int) -> socket.socket:

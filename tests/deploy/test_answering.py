@@ -104,7 +104,7 @@ def test_requests_that_come_together_have_a_pass_and_a_thread_each(two: Two, mon
 
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
         first = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
-        await asyncio.to_thread(begun.acquire)
+        assert await asyncio.to_thread(begun.acquire, timeout=20)
         second = await client.post("/predict", json={"inputs": ["good"]})
         assert (await first).status_code == second.status_code == 200 and threads == [1]
 

@@ -185,7 +185,7 @@ def test_copies_that_would_hold_more_than_they_may_are_not_made(two: Two, monkey
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
         await until(client, info(two.other))
         assert {*(await versions(client, 1)).values()} == {two.champion}
-        await asyncio.to_thread(begun.wait)
+        assert await asyncio.to_thread(begun.wait, 20)
         assert {*(await versions(client, 3)).values()} == {two.champion}, "which costs no client an answer"
         refused = f'graft_challenger_failures_total{{error="Overloaded",version="{two.other}"}} 3.0'
         assert refused in (await client.get("/metrics")).text

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from starlette.responses import PlainTextResponse
 
 from deploy.connections import MOST_HEAD_BYTES
 from deploy.releases import Releases
-from deploy.service import _listen, _open_files, _server, create_app
+from deploy.service import OTHER_FILES, _connections, _listen, _server, create_app
 from deploy.settings import MEGABYTE, Settings
 from tasks.runtime import Runtime
 from tests.serving import released
@@ -92,6 +93,7 @@ async def serving(releases: Path, settings: Settings) -> AsyncIterator[Server]:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # what a client does not take shows at once
     running = asyncio.create_task(server.serve([listening]))
     while not (server.started and app.state.loading.done()):
+        assert not running.done(), "it does not start"
         await asyncio.sleep(0.005)
     try:
         yield Server(listening.getsockname()[:2], app, server)
@@ -181,6 +183,28 @@ def test_of_too_many_connections_the_one_goes_that_has_waited_longest(releases: 
     run(releases, test, connections=2)
 
 
+def test_an_answer_on_its_way_is_not_cut_off_for_room(releases: Path) -> None:
+    async def test(server: Server) -> None:
+        server.app.add_route("/large", lambda request: PlainTextResponse("a" * 8 * MEGABYTE))
+        slow = await server.client()
+        slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        slow.writer.write(LIVE.replace(b"/livez", b"/large"))
+        while not any(one.transport.get_write_buffer_size() for one in server.connections):
+            await asyncio.sleep(0.005)
+        await (await server.client()).until_closed()
+        slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        assert await slow.status() == 200
+
+    run(releases, test, connections=1)
+
+
+def test_a_connection_may_be_silent_as_long_as_is_set(releases: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(server: Server) -> None:
+        assert server.uvicorn.config.timeout_keep_alive > 7.5, "else uvicorn ends it, uncounted"
+
+    run(releases, test, header_seconds=7.5)
+
+
 def test_one_more_than_all_that_are_answered_is_closed_at_once(releases: Path, held: Held) -> None:
     go, begun = held
 
@@ -188,7 +212,7 @@ def test_one_more_than_all_that_are_answered_is_closed_at_once(releases: Path, h
         busy = [await server.client() for _ in range(2)]
         for client in busy:
             client.writer.write(ASK)
-            await asyncio.to_thread(begun.acquire)
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
         await (await server.client()).until_closed()
         go.set()
         assert [await client.status() for client in busy] == [200, 200]
@@ -257,7 +281,7 @@ def test_a_request_that_is_not_done_when_the_time_to_stop_is_over_is_told(
         async with serving(releases, Settings(threads=1, stop_seconds=1, log_folder="")) as server:
             client = await server.client()
             client.writer.write(ASK)
-            await asyncio.to_thread(begun.acquire)
+            assert await asyncio.to_thread(begun.acquire, timeout=20)
             server.uvicorn.config.timeout_graceful_shutdown = 0
             server.uvicorn.should_exit = True
             assert await asyncio.wait_for(client.status(), timeout=20) == 503
@@ -270,11 +294,21 @@ def test_a_request_that_is_not_done_when_the_time_to_stop_is_over_is_told(
     assert "Exception in ASGI application" not in caplog.text
 
 
-def test_as_many_files_are_open_as_the_system_allows() -> None:
-    before, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most - 1, most))
-    try:
-        _open_files()
-        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (most, most)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (before, most))
+def test_connections_are_as_many_as_files_may_be_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = [100, 1000]
+
+    def limited(_: int, new: tuple[int, int]) -> None:
+        limits[0] = new[0]
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
+    monkeypatch.setattr(resource, "setrlimit", limited)
+    assert (_connections(10), _connections(2000), limits[0]) == (10, 1000 - OTHER_FILES, 1000)
+    limits[:] = [resource.RLIM_INFINITY] * 2
+    assert _connections(2000) == 2000
+
+    def refused(_: int, new: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    limits[:] = [100, resource.RLIM_INFINITY]
+    monkeypatch.setattr(resource, "setrlimit", refused)
+    assert _connections(2000) == 1

@@ -101,6 +101,17 @@ def silent(*names):
 Releases.current = silent
 sys.exit(main())
 """
+# Its files are never read to their end.
+SILENT_FILES = """
+import sys, threading
+from deploy.service import main
+from tasks.runtime import Runtime
+def silent(*given):
+    print('{"message": "asked"}', flush=True)
+    threading.Event().wait()
+Runtime.load = silent
+sys.exit(main())
+"""
 
 
 def test_a_process_ends_though_its_store_never_answers(releases: Path, tmp_path: Path) -> None:
@@ -116,6 +127,16 @@ def test_a_process_ends_though_its_store_never_answers(releases: Path, tmp_path:
 
     asyncio.run(asyncio.wait_for(test(), timeout=60))
     assert [table.num_rows for _, table in read(tmp_path)] == [1]
+
+
+def test_a_process_ends_though_its_release_is_never_read(releases: Path) -> None:
+    async def test() -> None:
+        async with served("-c", SILENT_FILES, GRAFT_RELEASES=str(releases)) as process:
+            await line_with(process, "asked")
+            process.send_signal(signal.SIGTERM)
+            await process.wait()
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
 
 
 def test_a_signal_makes_it_unready_before_it_stops_listening(releases: Path) -> None:
