@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 from tasks import stage
-from tasks.errors import CrashError, GraftError, InputError
+from tasks.errors import CrashError, GraftError, InputError, lacked_memory
 from tasks.params import load
 from tasks.stage import Stage
 
@@ -76,7 +76,7 @@ def _led(main: Callable[[Stage], None], of: Stage) -> None:
     try:
         main(of)
     except RuntimeError as error:
-        if told := _lost(seconds=1.0):
+        if not lacked_memory(error) and (told := _lost(seconds=1.0)):  # memory may lack in all of them at once
             raise CrashError(told) from error
         raise
 
@@ -173,8 +173,9 @@ def end() -> None:
     if follows:
         sys.exit(0)
     del os.environ["MASTER_ADDR"]
-    while STARTED:
-        STARTED.pop().wait()
+    through, STARTED[:] = [*STARTED], []
+    for child in through:
+        child.wait()
 
 
 def share(tensors: Iterable[torch.Tensor]) -> None:

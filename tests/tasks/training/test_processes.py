@@ -140,6 +140,12 @@ def test_a_step_that_fails_for_a_lost_follower_names_it(tmp_path: Path, monkeypa
     with pytest.raises(CrashError, match=r"exit code 7: .* run again, .* or set resources\.processes to 1"):
         processes._led(fails, of)
 
+    def lacks(of: stage.Stage) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes.")
+
+    with pytest.raises(RuntimeError, match="allocate memory"):
+        processes._led(lacks, of)  # as the follower did: the sentence names the leaf to lower
+
 
 def test_followers_that_come_to_their_end_are_no_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STARTED", [ended := subprocess.Popen([sys.executable, "-c", ""])])
