@@ -70,7 +70,6 @@ def test_the_server_ends_with_the_stage_that_is_killed(tmp_path: Path) -> None:
 import time
 from pathlib import Path
 from tasks.deployment import server
-from tasks.deployment.server import Told
 with server.serving(Path("bundle"), Path("served"), "{version}", 1) as port:
     print(port, flush=True)
     time.sleep(60)
