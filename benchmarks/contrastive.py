@@ -4,7 +4,7 @@ python -m benchmarks.contrastive DATA WORK PYTHON [DRAWS]: DATA holds the sets; 
 killed run goes on where it was; PYTHON is the interpreter of an environment with `benchmarks/peers/setfit.txt`. Each of
 the two loads the body, learns from eight rows a label and answers the set's first test rows; imports are not counted.
 Graft keeps 15 % of these rows for validation and solves its head on all of them; `shipped` is Graft with the steps that
-`params.yaml` has. Turn and turn about, draw by draw.
+`params.yaml` has, `float32` the same without bfloat16, which SetFit does not use. Turn and turn about, draw by draw.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROWS, MOST_TEST, DEPTH, POOL = 8, 500, 6, "mean"
 # Set -> steps of SetFit, and draws in which Graft takes as many. SetFit takes 16 pairs a step, Graft 32 rows.
 SETS = {"trec": (60, 5), "banking77": (150, 1)}
 PAIRS = 16
-WHO = ("graft", "shipped", "setfit")
+WHO = ("graft", "shipped", "float32", "setfit")
 
 
 def settings(steps: int, seed: int) -> Params:
@@ -44,6 +44,13 @@ def settings(steps: int, seed: int) -> Params:
     pairs = objective.contrastive.model_copy(update={"steps": steps, "batch_rows": 2 * PAIRS})
     changed = params.adaptation.model_copy(update={"objective": objective.model_copy(update={"contrastive": pairs})})
     return params.model_copy(update={"adaptation": changed})
+
+
+def shipped(seed: int, who: str) -> Params:
+    """The house's own, and in float32 where that is asked for."""
+    params = adapted.settings("contrastive", seed)
+    resources = params.resources.model_copy(update={"precision": "float32"} if who == "float32" else {})
+    return params.model_copy(update={"resources": resources})
 
 
 def rows(data: Path, name: str, number: int, params: Params, folder: Path, each: int = ROWS) -> Prepared:
@@ -92,11 +99,11 @@ def run(data: Path, path: Path, python: str, draws: int) -> None:
                 if cells.read(path, set=name, draw=number, who=who) or (who == "graft" and number >= same_steps):
                     continue
                 seed = SEED + number
-                params = adapted.settings("contrastive", seed) if who == "shipped" else settings(steps, seed)
+                params = settings(steps, seed) if who == "graft" else shipped(seed, who)
                 learn = partial(by_setfit, steps, seed, python) if who == "setfit" else partial(by_graft, params)
                 found = learn(of, folder)
                 right = float((np.array(found.pop("answers")) == of.of("test").classes).mean())
-                taken = params.adaptation.objective.contrastive.steps
+                taken = steps if who == "setfit" else params.adaptation.objective.contrastive.steps
                 cell = {"set": name, "draw": number, "who": who, "steps": taken, "accuracy": right}
                 cells.add(path, cell | found)
                 print(name, number, who, f"{right:.1%}", found, flush=True)
