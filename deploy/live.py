@@ -16,7 +16,7 @@ from deploy.batching import Batcher, Closed
 from deploy.releases import VERSION, Releases
 from deploy.settings import Settings
 from deploy.telemetry import LOG, Metrics
-from tasks.errors import CrashError, GraftError
+from tasks.errors import CrashError, GraftError, InputError
 from tasks.runtime import Example, Runtime
 
 # So many characters are encoded in under a millisecond: another thread would cost more.
@@ -47,6 +47,7 @@ class Live:
         self._loaded: tuple[Runtime, Batcher] | None = None
         self._encoding = 0
         self._refused, self._refused_at = "", 0.0
+        self._unreadable = False
         self._following: asyncio.Task[None] | None = None
         self._leaving: asyncio.Task[None] | None = None
         self.failure: GraftError | None = None
@@ -129,20 +130,41 @@ class Live:
         while True:
             await self._look()
             self._metrics.refused.labels(self._name).set(bool(self._refused))
+            self._metrics.unreadable.labels(self._name).set(self._unreadable)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         try:
             named = await _aside(self._releases.current, self._name)
-        except (GraftError, OSError):
-            return  # whoever moves the alias is told; here, what answers goes on
+            if not named and self._needed:
+                raise InputError(f"Alias {self._name} names no release now: promote one, or bring back the folder.")
+        except Exception as error:  # whatever befalls one look, what answers goes on and the next is made
+            self._tell(error)
+            return
+        self._tell(None)
         if named == self.version:
             self._refused = ""
         elif named and (named != self._refused or time.monotonic() - self._refused_at > RETRY_SECONDS):
             await self._swap(named)
             await asyncio.to_thread(_return_memory)
-        elif not named and not self._needed:
+        elif not named:
             await self._answer_with(None)
+
+    def _tell(self, error: Exception | None) -> None:
+        """Say once that the alias cannot be read, and once that it can again."""
+        fields = {"alias": self._name, "version": self.version}
+        if error and not self._unreadable:
+            LOG.error("alias unreadable", extra={"fields": fields | {"reason": self._reason(error)}})
+        if self._unreadable and not error:
+            LOG.info("alias read again", extra={"fields": fields})
+        self._unreadable = error is not None
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, GraftError):
+            return str(error)
+        told = getattr(error, "strerror", None) or type(error).__name__
+        place = getattr(error, "filename", None) or f"Alias {self._name}"
+        return f"{place} cannot be read ({told}): let the server's user read it."
 
     async def _swap(self, version: str) -> None:
         try:

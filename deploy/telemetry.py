@@ -52,6 +52,12 @@ class Metrics:
             ["alias"],
             registry=self.registry,
         )
+        self.unreadable = Gauge(
+            "graft_alias_unreadable",
+            "1 while the alias cannot be read or, of the champion, names no release: what answers goes on.",
+            ["alias"],
+            registry=self.registry,
+        )
         self.predictions = Counter(
             "graft_predictions", "Answers by release and label.", ["version", "label"], registry=self.registry
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 import weakref
 from pathlib import Path
@@ -343,6 +344,74 @@ def test_an_alias_that_names_nothing_changes_nothing(two: Two, alias: str | None
 
     monkeypatch.setattr(Releases, "current", counted)
     two.run(test)
+
+
+def no_version(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "aliases/champion").write_text("no version")
+
+
+def empty(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "aliases/champion").write_text("")
+
+
+def deleted(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "aliases/champion").unlink()
+
+
+def folder_gone(folder: Path, _: pytest.MonkeyPatch) -> None:
+    folder.rename(folder.with_name("elsewhere"))
+
+
+def a_folder(folder: Path, _: pytest.MonkeyPatch) -> None:
+    (folder / "aliases/champion").unlink()
+    (folder / "aliases/champion").mkdir()
+
+
+def broken_driver(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Releases, "current", lambda *_: {}["secret"])
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (no_version, r".*/aliases/champion holds no version: delete it and promote a release\."),
+        (empty, r".*/aliases/champion holds no version: delete it and promote a release\."),
+        (deleted, r"Alias champion names no release now: promote one, or bring back the folder\."),
+        (folder_gone, r"Alias champion names no release now: promote one, or bring back the folder\."),
+        (a_folder, r".*/aliases/champion cannot be read \(Is a directory\): let the server's user read it\."),
+        (broken_driver, r"Alias champion cannot be read \(KeyError\): let the server's user read it\."),
+    ],
+)
+def test_an_alias_that_cannot_be_read_is_told_once_and_when_it_is_over(
+    two: Two, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damage: Any, reason: str
+) -> None:
+    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
+        await until_metric(client, 'graft_alias_unreadable{alias="champion"} 0.0')
+        with monkeypatch.context() as patch:
+            damage(two.releases.folder, patch)
+            await until_metric(client, 'graft_alias_unreadable{alias="champion"} 1.0')
+            assert (await client.post("/predict", json={"inputs": ["good"]})).json()["version"] == two.first
+            assert 'graft_release_refused{alias="champion"} 0.0' in (await client.get("/metrics")).text
+            await asyncio.sleep(3 * live.LOOK_SECONDS)
+        mend(two)
+        await until_metric(client, 'graft_alias_unreadable{alias="champion"} 0.0')
+
+    with caplog.at_level(logging.INFO):
+        two.run(test, log_folder="")
+    told = [(record.getMessage(), record.fields) for record in caplog.records if "alias" in record.getMessage()]  # type: ignore[attr-defined]
+    (begun, said), (over, after) = told
+    assert (begun, over) == ("alias unreadable", "alias read again")
+    assert after == {"alias": "champion", "version": two.first} and re.fullmatch(reason, said["reason"])
+
+
+def mend(two: Two) -> None:
+    folder = two.releases.folder
+    if not folder.exists():
+        folder.with_name("elsewhere").rename(folder)
+    alias = folder / "aliases/champion"
+    if alias.is_dir():
+        alias.rmdir()
+    alias.write_text(two.first)
 
 
 def test_a_server_of_a_version_never_moves(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
