@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from deploy.settings import ignored_names
 from tasks.errors import InputError
 
 KEYS, KEYS_FILE = "GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE"
 SHORTEST_KEY = 16
+LIKE_KEYS = re.compile(r"GRAFT_(API|KEY)")
+# Kubernetes sets these for a Service called graft-api.
+OF_A_SERVICE = re.compile(r"GRAFT_\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
 
 
 class Keys:
@@ -38,8 +43,14 @@ class Keys:
         """Keys in GRAFT_API_KEYS, with commas between them, and in the lines of the file GRAFT_API_KEYS_FILE.
 
         Raises:
-            InputError: a variable is empty, the file cannot be read or has no key, or a key is too short.
+            InputError: a variable is empty or misspelt, the file cannot be read or has no key, or a key is too short.
         """
+        for unknown in ignored_names(environment):
+            if LIKE_KEYS.match(unknown) and not OF_A_SERVICE.fullmatch(unknown):
+                raise InputError(
+                    f"{unknown} is no setting, and without keys the server would let all in: call it {KEYS} or "
+                    f"{KEYS_FILE}, or unset it."
+                )
         keys = _some(environment.get(KEYS, "").split(","))
         for variable in (KEYS, KEYS_FILE):
             if variable in environment and not _some(environment[variable].split(",")):

@@ -183,7 +183,10 @@ def serve(releases: Releases, alias: str = CHAMPION, settings: Settings | None =
     listening = _listen(settings.listen_host, settings.listen_port)
     _log_lines()
     host, port = listening.getsockname()[:2]
-    LOG.info("start", extra={"fields": {**asdict(settings), "address": f"{host}:{port}", "ignored": ignored_names()}})
+    LOG.info("start", extra={"fields": {**asdict(settings), "address": f"{host}:{port}"}})
+    if ignored := ignored_names():
+        told = {"names": ignored, "reason": "No setting of the server is called so: correct the name, or unset it."}
+        LOG.warning("settings ignored", extra={"fields": told})
     server.run([listening])
     if app.state.answering.failure:
         raise app.state.answering.failure

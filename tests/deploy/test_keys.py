@@ -92,6 +92,25 @@ def test_a_variable_without_a_value_opens_no_server(name: str, value: str) -> No
         Keys.from_environment({name: value})
 
 
+@pytest.mark.parametrize("name", ["GRAFT_API_KEY", "GRAFT_API_KEY_FILE", "GRAFT_APIKEYS", "GRAFT_API", "GRAFT_KEYS"])
+@pytest.mark.parametrize("also", [{}, {"GRAFT_API_KEYS": FIRST}])
+def test_a_misspelt_variable_of_keys_opens_no_server(name: str, also: dict[str, str]) -> None:
+    with pytest.raises(InputError) as caught:
+        Keys.from_environment({name: SECOND, **also})
+    assert str(caught.value) == (
+        f"{name} is no setting, and without keys the server would let all in: call it GRAFT_API_KEYS or "
+        "GRAFT_API_KEYS_FILE, or unset it."
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["GRAFT_API_SERVICE_HOST", "GRAFT_API_SERVICE_PORT_HTTP", "GRAFT_API_PORT", "GRAFT_API_PORT_80_TCP_ADDR"],
+)
+def test_what_kubernetes_sets_for_a_service_is_no_key(name: str) -> None:
+    assert not Keys.from_environment({name: "tcp://10.0.0.1:80"}).wanted
+
+
 @pytest.mark.parametrize("content", [None, b"", b"\n \n", b"\xff" * 20, b"short"])
 def test_a_file_that_gives_no_key_lets_nobody_start(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "keys"

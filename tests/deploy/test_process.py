@@ -194,6 +194,26 @@ def test_a_server_with_a_damaged_release_ends_with_a_sentence(tmp_path: Path) ->
     asyncio.run(asyncio.wait_for(test(), timeout=60))
 
 
+def test_a_server_whose_keys_are_misspelt_ends_with_a_sentence(releases: Path) -> None:
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(releases), GRAFT_API_KEY="k" * 32) as process:
+            _, told = await process.communicate()
+            assert process.returncode == 2 and told.count(b"\n") == 1
+            assert told.decode().startswith("GRAFT_API_KEY is no setting") and "kkk" not in told.decode()
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
+def test_a_misspelt_setting_is_a_warning_of_its_own(releases: Path) -> None:
+    async def test() -> None:
+        async with served(GRAFT_RELEASES=str(releases), GRAFT_PORT="9000", GRAFT_QUEUE_ROW="9") as process:
+            line = await line_with(process, "settings ignored")
+            assert (line["level"], line["names"]) == ("warning", ["GRAFT_PORT", "GRAFT_QUEUE_ROW"])
+            assert line["reason"] == "No setting of the server is called so: correct the name, or unset it."
+
+    asyncio.run(asyncio.wait_for(test(), timeout=60))
+
+
 def test_a_killed_server_leaves_a_log_that_can_be_read_and_no_text_in_its_lines(tmp_path: Path) -> None:
     releases = released(tmp_path)
     log, asked, answered = releases / "predictions", 0, 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from deploy.settings import Settings, ignored_names
@@ -62,3 +65,11 @@ def test_a_setting_out_of_its_range_is_refused(name: str, value: str) -> None:
 def test_a_misspelt_setting_does_not_go_unnoticed() -> None:
     environment = {"GRAFT_QUEUE_ROW": "9", "GRAFT_THREADS": "1", "GRAFT_RELEASE": "champion", "PATH": "/bin"}
     assert ignored_names(environment) == ["GRAFT_QUEUE_ROW"]
+
+
+def test_variables_of_other_rooms_are_not_taken_for_misspelt_ones() -> None:
+    house = Path(__file__).parents[2]
+    files = (path for room in ("flows", "tasks", "deploy") for path in (house / room).rglob("*.py"))
+    named = {name for path in files for name in re.findall(r'"(GRAFT_[A-Z_]+)"', path.read_text())}
+    assert {"GRAFT_LEADER", "GRAFT_PARENT", "GRAFT_RELEASES", "GRAFT_API_KEYS"} <= named
+    assert ignored_names(dict.fromkeys(named, "1")) == []
