@@ -59,11 +59,13 @@ class Keys:
             try:
                 lines = _some(Path(name).read_text(encoding="utf-8").splitlines())
             except (OSError, UnicodeDecodeError) as error:
+                told = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
                 raise InputError(
-                    f"{KEYS_FILE} cannot be read ({type(error).__name__}): name a readable file."
+                    f"{KEYS_FILE} names {name}, which cannot be read ({told}): name a file with a key in each line "
+                    "that the server's user may read."
                 ) from None
             if not lines:
-                raise InputError(f"{KEYS_FILE} names a file without a key: write one into each line, or unset it.")
+                raise InputError(f"{KEYS_FILE} names {name}, which has no key: write one into each line, or unset it.")
             keys += lines
         return cls(keys)
 

@@ -137,8 +137,12 @@ class PredictionLog:
 
     def _tell(self, error: Exception | None) -> None:
         if error and not self._outage:
-            reason = error.strerror if isinstance(error, OSError) else None
-            LOG.error("prediction log refused", extra={"fields": {"reason": reason or type(error).__name__}})
+            told = getattr(error, "strerror", None) or type(error).__name__
+            reason = (
+                f"The log cannot be written to {self._folder} ({told}): let GRAFT_LOG_FOLDER name a folder that has "
+                "room and that the server's user may write, or set it to nothing for no log."
+            )
+            LOG.error("prediction log refused", extra={"fields": {"reason": reason}})
         if self._outage and not error:
             LOG.info("prediction log written again")
         self._outage = error is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import math
 import os
@@ -212,18 +213,27 @@ def _connections(wanted: int) -> int:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """Raises InputError: the host is no address of this machine, or the port cannot be opened."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches Nagle's algorithm off only where the protocol is named: without it, an answer waits 40 ms.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, TypeError) as error:  # the latter of a name that cannot be encoded
         listening.close()
-        raise InputError(
-            f"Port {port} of {host} cannot be opened ({error.strerror}): set --port or GRAFT_LISTEN_PORT to a free one."
-        ) from None
+        raise InputError(_not_opened(host, port, error)) from None
     return listening
+
+
+def _not_opened(host: str, port: int, error: OSError | TypeError) -> str:
+    told = error.strerror if isinstance(error, OSError) else "it is no name"
+    if isinstance(error, TypeError | socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"Host {host} is no address of this machine ({told}): set GRAFT_LISTEN_HOST to one, as 127.0.0.1 for this "
+            "machine alone, or to 0.0.0.0 for all of them."
+        )
+    return f"Port {port} of {host} cannot be opened ({told}): set --port or GRAFT_LISTEN_PORT to a free one."
 
 
 def _log_lines() -> None:

@@ -117,7 +117,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
-                raise InputError(f"{_variable(name)} is {getattr(self, name)}: set it to {low} to {high}.")
+                raise InputError(f"{_variable(name)} is {getattr(self, name)}: set it to {_wanted(name)}.")
 
     @property
     def passes(self) -> int:
@@ -144,7 +144,7 @@ class Settings:
             try:
                 given[name] = kind(text)
             except ValueError:
-                raise InputError(f"{_variable(name)} is {text!r}: set it to a number or unset it.") from None
+                raise InputError(f"{_variable(name)} is {text!r}: set it to {_wanted(name)}, or unset it.") from None
         return cls(**given)
 
 
@@ -159,3 +159,10 @@ def ignored_names(environment: Mapping[str, str] = os.environ) -> list[str]:
 
 def _variable(name: str) -> str:
     return PREFIX + name.upper()
+
+
+def _wanted(name: str) -> str:
+    low, high = LIMITS[name]
+    if KINDS[name] is float:
+        return f"a number from {low} to {high}"
+    return "0 or 1" if (low, high) == (0, 1) else f"a whole number from {low} to {high}"

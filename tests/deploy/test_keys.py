@@ -119,3 +119,20 @@ def test_a_file_that_gives_no_key_lets_nobody_start(tmp_path: Path, content: byt
     with pytest.raises(InputError) as caught:
         Keys.from_environment({"GRAFT_API_KEYS_FILE": str(file)})
     assert is_sentence(str(caught.value).replace("GRAFT", "A", 1)) and "short" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "which cannot be read (No such file or directory): name a file with a key in each line that the"),
+        (b"\xff" * 20, "which cannot be read (it is not UTF-8): name a file with a key in each line that the"),
+        (b" \n", "which has no key: write one into each line, or unset it."),
+    ],
+)
+def test_a_refusal_names_the_file_of_keys(tmp_path: Path, content: bytes | None, why: str) -> None:
+    file = tmp_path / "keys"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        Keys.from_environment({"GRAFT_API_KEYS_FILE": str(file)})
+    assert str(caught.value).startswith(f"GRAFT_API_KEYS_FILE names {file}, {why}")

@@ -56,6 +56,13 @@ class Log:
         return self.metrics.registry.get_sample_value(f"graft_log_{name}_total")
 
 
+def refusal(folder: Path, why: str) -> str:
+    return (
+        f"The log cannot be written to {folder} ({why}): let GRAFT_LOG_FOLDER name a folder that has room and that the "
+        "server's user may write, or set it to nothing for no log."
+    )
+
+
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, Any]]:
     return [(record.getMessage(), getattr(record, "fields", {}).get("reason")) for record in caplog.records]
 
@@ -193,7 +200,10 @@ def test_a_full_disk_is_told_once_and_costs_no_row(tmp_path: Path, caplog: pytes
             log.add(inputs=["secret"])
             log.log.flush()
     assert log.files() == {"2026-11-24T15": ["0"]} and len(list(tmp_path.iterdir())) == 1
-    assert told(caplog) == [("prediction log refused", "File too large")] and log.count("refused_writes") == 3
+    assert (
+        told(caplog) == [("prediction log refused", refusal(tmp_path, "File too large"))]
+        and log.count("refused_writes") == 3
+    )
     log.clock.later(hours=1)
     log.add()
     with caplog.at_level(logging.INFO):
@@ -220,7 +230,7 @@ def test_a_folder_that_cannot_be_made_is_an_outage_like_another(
     log = Log(tmp_path / "file/log")
     log.add()
     log.log.flush()
-    assert told(caplog) == [("prediction log refused", "Not a directory")]
+    assert told(caplog) == [("prediction log refused", refusal(tmp_path / "file/log", "Not a directory"))]
     (tmp_path / "file").unlink()
     log.log.flush()
     assert log.files() == {"2026-11-24T15": ["0"]}
@@ -234,7 +244,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_log(
     with monkeypatch.context() as patch:
         patch.setattr(prediction_log, "write", lambda *_: {}["secret"])
         log.log.flush()
-    assert told(caplog) == [("prediction log refused", "KeyError")]
+    assert told(caplog) == [("prediction log refused", refusal(tmp_path, "KeyError"))]
     log.log.flush()
     assert log.files() == {"2026-11-24T15": ["0"]}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -256,6 +257,22 @@ def test_a_killed_server_leaves_a_log_that_can_be_read_and_no_text_in_its_lines(
 def test_a_port_in_use_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(InputError, match="cannot be opened"):
         _listen("127.0.0.1", taken.getsockname()[1])
+
+
+@pytest.mark.parametrize("host", ["nohost.invalid", "203.0.113.7", "ä" * 70])
+def test_of_a_host_that_is_not_here_the_port_is_not_blamed(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def bind(_: socket.socket, address: tuple[str, int]) -> None:
+        told = {
+            "ä" * 70: TypeError("encoding of hostname failed"),
+            "203.0.113.7": OSError(errno.EADDRNOTAVAIL, "Cannot assign"),
+        }
+        raise told.get(address[0], socket.gaierror(-2, "Name or service not known"))
+
+    monkeypatch.setattr(service.socket, "socket", type("Deaf", (socket.socket,), {"bind": bind}))
+    with pytest.raises(InputError) as caught:
+        _listen(host, 8000)
+    assert str(caught.value).startswith(f"Host {host} is no address of this machine (")
+    assert "): set GRAFT_LISTEN_HOST to one, as 127.0.0.1 for this machine alone" in str(caught.value)
 
 
 def test_answers_do_not_wait_for_an_acknowledgement() -> None:

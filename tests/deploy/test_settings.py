@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.settings import Settings, ignored_names
+from deploy.settings import KINDS, LIMITS, Settings, ignored_names
 from tasks.errors import InputError
 from tests.serving import is_sentence
 
@@ -60,6 +60,29 @@ def test_a_setting_out_of_its_range_is_refused(name: str, value: str) -> None:
     with pytest.raises(InputError, match=f"{name} is .*{value}.*set it to") as caught:
         Settings.from_environment({name: value})
     assert is_sentence(str(caught.value).replace(name, "A"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("GRAFT_BODY_MB", "1.5", "'1.5': set it to a whole number from 1 to 1024, or unset it."),
+        ("GRAFT_BODY_MB", "inf", "'inf': set it to a whole number from 1 to 1024, or unset it."),
+        ("GRAFT_BODY_MB", "2000", "2000: set it to a whole number from 1 to 1024."),
+        ("GRAFT_WAIT_MS", "soon", "'soon': set it to a number from 0 to 1000, or unset it."),
+        ("GRAFT_WAIT_MS", "nan", "nan: set it to a number from 0 to 1000."),
+        ("GRAFT_WAIT_MS", "inf", "inf: set it to a number from 0 to 1000."),
+        ("GRAFT_LOG_INPUTS", "yes", "'yes': set it to 0 or 1, or unset it."),
+        ("GRAFT_LOG_INPUTS", "2", "2: set it to 0 or 1."),
+    ],
+)
+def test_a_refusal_says_what_a_setting_takes(name: str, value: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.from_environment({name: value})
+    assert str(caught.value) == f"{name} is {told}"
+
+
+def test_every_number_has_limits() -> None:
+    assert {*LIMITS} == {name for name, kind in KINDS.items() if kind is not str}
 
 
 def test_a_misspelt_setting_does_not_go_unnoticed() -> None:
