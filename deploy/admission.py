@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager, contextmanager
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from deploy.batching import Overloaded
+from deploy.batching import Overloaded, lasting
 from deploy.settings import MEGABYTE, Settings
 from tasks.errors import GraftError
+from tasks.words import counted
 
 
 class Late(GraftError):
@@ -29,7 +30,7 @@ async def deadline(milliseconds: float) -> AsyncIterator[None]:
         async with asyncio.timeout(milliseconds / 1e3):
             yield
     except TimeoutError:
-        told = f"There was no answer in {milliseconds:.0f} milliseconds: send fewer examples, or try again later."
+        told = f"There was no answer in {lasting(milliseconds / 1e3)}: send fewer examples, or try again later."
         raise Late(told) from None
 
 
@@ -52,7 +53,8 @@ class Intake:
             Overloaded: all are taken.
         """
         if self._requests >= self._settings.requests:
-            raise Overloaded(f"{self._settings.requests} requests have begun and are not answered: try again later.")
+            most = counted(self._settings.requests, "request")
+            raise Overloaded(f"The server holds {most} that it has not answered, and takes no more: try again later.")
         self._requests += 1
         body = bytearray()
         try:
@@ -73,7 +75,7 @@ class Intake:
                 async for chunk in request.stream():
                     self._take(chunk, body)
         except TimeoutError:
-            told = f"The body was not there in {self._settings.body_seconds} seconds: send it faster."
+            told = f"The body was not there in {lasting(self._settings.body_seconds)}: send it faster."
             raise HTTPException(408, told) from None
 
     def _take(self, chunk: bytes, body: bytearray) -> None:

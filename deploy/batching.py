@@ -21,6 +21,12 @@ LOOK_BATCHES = 8
 NEWEST = 0.1
 
 
+def lasting(seconds: float) -> str:
+    """1.0 -> "1 second", 0.02 -> "20 milliseconds", 6.04 -> "6 seconds"."""
+    number, unit = (round(seconds, 1), "second") if seconds >= 1 else (round(seconds * 1e3, 2), "millisecond")
+    return f"{number:g} {unit}{'' if number == 1 else 's'}"
+
+
 class Overloaded(GraftError):
     """There is no room: the caller should come back later.
 
@@ -127,7 +133,7 @@ class Batcher:
         if before + rows > self._queue_rows:
             raise Overloaded(f"The queue of {self._queue_rows} rows is full: try again in a second.", wait_s)
         if wait_s > self._longest_s:
-            raise Overloaded(f"An answer would have to wait for {wait_s:.1f} seconds: try again later.", wait_s)
+            raise Overloaded(f"An answer would have to wait for {lasting(wait_s)}: try again later.", wait_s)
 
     async def submit(self, rows: Sequence[Any]) -> np.ndarray:
         """Logits (N, K) of N >= 1 rows, in their order; a caller that is cancelled takes back what has not run.

@@ -17,6 +17,9 @@ from tasks.errors import InputError
 
 KEYS, KEYS_FILE = "GRAFT_API_KEYS", "GRAFT_API_KEYS_FILE"
 SHORTEST_KEY = 16
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+NO_KEY = "This server asks for a key: send it in the header Authorization, after Bearer and a space."
+WRONG_KEY = "This server does not know the key in the header Authorization: send one that it was given."
 LIKE_KEYS = re.compile(r"GRAFT_(API|KEY)")
 # Kubernetes sets these for a Service called graft-api.
 OF_A_SERVICE = re.compile(r"GRAFT_\w+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)")
@@ -86,9 +89,10 @@ class Keys:
         given = _digest(key.strip(" ").encode("latin-1"))  # as the header came
         # All are compared: stopping at the first would tell which one it was.
         same = [hmac.compare_digest(given, digest) for digest in self._digests]
-        if kind.lower() != "bearer" or not any(same):
-            told = "This server asks for a key: send it in the header Authorization, after Bearer and a space."
-            raise HTTPException(401, told, {"WWW-Authenticate": "Bearer"})
+        if kind.lower() != "bearer" or not key.strip(" "):
+            raise HTTPException(401, NO_KEY, CHALLENGE)
+        if not any(same):
+            raise HTTPException(401, WRONG_KEY, CHALLENGE)
 
 
 def _digest(key: bytes) -> bytes:

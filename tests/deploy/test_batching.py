@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from deploy import batching
-from deploy.batching import Batcher, Closed, Overloaded
+from deploy.batching import Batcher, Closed, Overloaded, lasting
 
 LONG_S = 3600.0
 
@@ -275,7 +275,7 @@ def test_rows_that_would_wait_too_long_are_refused_and_told_when_to_come_back(
         tasks = [asyncio.create_task(batcher.submit([row])) for row in (2, 3)]
         await begun(gate, 1 + passes)
         batcher.admit(1)  # behind two that run or wait: 4 seconds
-        with pytest.raises(Overloaded, match=r"wait for 6.0 seconds.*\.$") as refused:
+        with pytest.raises(Overloaded, match=r"wait for 6 seconds.*\.$") as refused:
             batcher.admit(1, coming=1)
         assert refused.value.retry_s == 6
         gate.open()
@@ -301,7 +301,7 @@ def test_one_row_that_was_held_up_refuses_nobody_and_many_do() -> None:
         batcher.admit(1, coming=4)
         for _ in range(3):
             batcher._took(1, 4.0)
-        with pytest.raises(Overloaded, match=r"wait for 16.0 seconds"):
+        with pytest.raises(Overloaded, match=r"wait for 16 seconds:"):
             batcher.admit(1, coming=4)
         await batcher.close()
 
@@ -402,3 +402,20 @@ def test_an_idle_batcher_closes() -> None:
         await batcher.close()
 
     run(test())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.001, "1 millisecond"),
+        (0.00032, "0.32 milliseconds"),
+        (0.02, "20 milliseconds"),
+        (1.0, "1 second"),
+        (1.04, "1 second"),
+        (1.5, "1.5 seconds"),
+        (30.0, "30 seconds"),
+        (3600.0, "3600 seconds"),
+    ],
+)
+def test_a_time_is_told_in_the_number_and_the_unit_that_it_has(seconds: float, told: str) -> None:
+    assert lasting(seconds) == told

@@ -57,6 +57,18 @@ def test_anything_else_does_not_and_is_never_logged(
     assert '"status": 401' in logged and "kkkk" not in logged + answer.text
 
 
+@pytest.mark.parametrize("header", [b"", b"Bearer ", FIRST.encode(), f"Basic {FIRST}".encode()])
+def test_who_brings_no_key_is_told_how(tmp_path: Path, header: bytes) -> None:
+    told = "This server asks for a key: send it in the header Authorization, after Bearer and a space."
+    assert statuses(tmp_path, {"authorization": header}).json() == {"detail": told}
+
+
+@pytest.mark.parametrize("key", [FIRST[:-1], "another"])
+def test_who_brings_a_wrong_key_is_told_so(tmp_path: Path, key: str) -> None:
+    told = "This server does not know the key in the header Authorization: send one that it was given."
+    assert statuses(tmp_path, {"authorization": f"Bearer {key}".encode()}).json() == {"detail": told}
+
+
 def test_health_needs_none_and_metrics_do(tmp_path: Path) -> None:
     found = [statuses(tmp_path / path[1:], {}, path).status_code for path in ("/livez", "/readyz", "/metrics")]
     assert found == [200, 200, 401]
