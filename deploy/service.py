@@ -40,7 +40,7 @@ from deploy.telemetry import LOG, JsonLines, RequestLog
 from tasks.errors import GraftError, InputError
 
 ROUTES = frozenset({"/predict", "/livez", "/readyz", "/metrics", "/openapi.json"})
-THERE_IS = "there are POST /predict, GET /livez, /readyz and /metrics"
+THERE_IS = "there are POST /predict, GET /livez, /readyz, /metrics and /openapi.json"
 DETAILS = {404: f"This path does not exist: {THERE_IS}.", 405: f"This path takes another method: {THERE_IS}."}
 # Open files of a server beside its connections: graphs, libraries, logs, pipes.
 OTHER_FILES = 256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,13 @@ def test_it_tells_every_status_and_the_limits_of_the_release(releases: Path) -> 
         assert "security" not in predict_of(schema)
 
     run(releases, test)
+
+
+def test_the_documentation_tells_every_status_that_is_no_answer() -> None:
+    page = (Path(__file__).parents[2] / "docs/deployment.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d{3}(?:, \d{3})*) \|", page, flags=re.MULTILINE)
+    told = [int(status) for row in rows for status in row.split(", ")]
+    assert sorted(told) == sorted({*WHEN, 404, 405}), "each in one row"
 
 
 def test_before_a_release_is_there_it_tells_what_is_common_to_all(releases: Path) -> None:
