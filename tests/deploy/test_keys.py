@@ -70,8 +70,11 @@ def test_who_brings_a_wrong_key_is_told_so(tmp_path: Path, key: str) -> None:
 
 
 def test_health_needs_none_and_metrics_do(tmp_path: Path) -> None:
-    found = [statuses(tmp_path / path[1:], {}, path).status_code for path in ("/livez", "/readyz", "/metrics")]
-    assert found == [200, 200, 401]
+    found = [
+        statuses(tmp_path / path[1:], {}, path).status_code
+        for path in ("/livez", "/readyz", "/openapi.json", "/metrics")
+    ]
+    assert found == [200, 200, 200, 401]
 
 
 def test_every_key_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
