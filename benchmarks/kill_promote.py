@@ -1,5 +1,7 @@
 """`kill -9` at seeded random moments of promotions and rollbacks: the alias names a whole release, no record is torn.
 
+Each promotion ends the trial of a challenger.
+
 python -m benchmarks.kill_promote [KILLS] [SEED]
 
 GRAFT_RELEASES may name another place than a folder of its own.
@@ -19,7 +21,7 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from deploy.releases import Releases, releases_of
+from deploy.releases import CHALLENGER, CHAMPION, Releases, releases_of
 from tasks.runtime import check_bundle
 from tests.bundles import tiny_bundle
 
@@ -54,9 +56,16 @@ def whole(action: str, bundles: Iterator[Path], home: Path) -> float:
     """Seconds of one that nobody kills."""
     if action == "rollback":
         whole("promote", bundles, home)
+    try_one(bundles, home)
     began, pid = time.perf_counter(), child(action, next(bundles), home)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     return time.perf_counter() - began
+
+
+def try_one(bundles: Iterator[Path], home: Path) -> None:
+    """A challenger, whose trial the next promotion ends."""
+    releases = releases_of(home)
+    releases.promote(releases.add(next(bundles)), "tried", {}, CHALLENGER)
 
 
 def check(releases: Releases) -> tuple[str | None, int]:
@@ -64,10 +73,12 @@ def check(releases: Releases) -> tuple[str | None, int]:
     current = releases.current()
     if current:
         assert check_bundle(releases.path_of(current), current)
-    line = releases.history()
-    assert [record["from"] for record in line] == [None, *(record["to"] for record in line[:-1])], "a gap"
-    assert (line[-1]["to"] if line else None) == current, "the history ends with another champion"
-    return current, len(line)
+    history = releases.history()
+    for alias in (CHAMPION, CHALLENGER):
+        line = [record for record in history if record["alias"] == alias]
+        assert [record["from"] for record in line] == [None, *(record["to"] for record in line[:-1])], "a gap"
+        assert (line[-1]["to"] if line else None) == releases.current(alias), f"the history ends with another {alias}"
+    return current, len(history)
 
 
 def main(kills: int = 100, seed: int = 0) -> None:
@@ -79,6 +90,7 @@ def main(kills: int = 100, seed: int = 0) -> None:
         lasts = {action: median(whole(action, bundles, home) for _ in range(WHOLE)) for action in ACTIONS}
         while found.total() - found[MISSED] < kills:
             whole("promote", bundles, home)  # leaves something to roll back to
+            try_one(bundles, home)
             before, action = check(releases_of(home)), ACTIONS[found.total() % 2]
             pid = child(action, next(bundles), home)
             time.sleep(draw.uniform(0, lasts[action]))

@@ -84,7 +84,11 @@ class Folder:
                 return False
             intent = self._aliases / f".{alias}.move"
             _put(intent, canonical_json(record))
-            _put(self._aliases / alias, record["to"] + "\n")
+            if record["to"]:
+                _put(self._aliases / alias, record["to"] + "\n")
+            else:
+                (self._aliases / alias).unlink()
+                sync_folder(self._aliases)
             self._history.append(record)
             intent.unlink()
         return True

@@ -77,7 +77,8 @@ def earlier(records: Iterable[Record], current: str | None) -> list[str]:
             line.append(record["from"])  # named by an alias file that was written by hand
         if record["action"] == "rollback":
             line = _until(line, record["to"])
-        line.append(record["to"])
+        if record["to"]:
+            line.append(record["to"])
     return _until(line, current)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,12 +37,14 @@ class Move:
         before: the version it named before, None if none.
         changed: False if it named this version already.
         sentence: the same, to print.
+        trial: that the trial of a challenger ended with it, None if none did.
     """
 
     version: str
     before: str | None
     changed: bool
     sentence: str
+    trial: str | None = None
 
 
 class Releases:
@@ -103,7 +105,8 @@ class Releases:
     def history(self) -> list[Record]:
         """All moves, oldest first: when, action, alias, from, to, why, bundle_sha256, context.
 
-        A move that was cut off after its alias had changed is among them.
+        Of a trial that ended, `to` and `bundle_sha256` are None. A move that was cut off after its alias had changed is
+        among them.
 
         Raises:
             InputError: a line that is no record.
@@ -115,6 +118,8 @@ class Releases:
     ) -> Move:
         """Let an alias name a release; servers of the alias take it over within seconds, without losing a request.
 
+        A new champion ends the trial of the challenger, whichever that is.
+
         Args:
             version: of a release that was added.
             reason: why, for those who read the history.
@@ -123,11 +128,11 @@ class Releases:
             instead_of: the version that the alias must name, None for none, where the reason is a comparison with it.
 
         Raises:
-            InputError: no such release, a damaged one, no reason, no possible name of an alias, or the alias has moved,
-                since it was compared with or meanwhile.
+            InputError: no such release, a damaged one, no reason, no possible name of an alias, the champion as its own
+                challenger, or the alias has moved, since it was compared with or meanwhile.
         """
         self._target.settle()
-        before = self.current(alias)
+        before, tried = self.current(alias), self._tried(alias)
         if instead_of is None and before:
             raise InputError(
                 f"{alias} became {before} meanwhile, so that {version} was not made the first: run again, and it is "
@@ -139,41 +144,51 @@ class Releases:
                 f"compared, so that it was not moved: `graft promote {version}` does it by hand."
             )
         manifest = self._checked(version)
-        if before == manifest.version:
-            return Move(before, before, False, f"{alias} is {before} already: nothing was changed.")
-        return self._move("promote", alias, before, manifest, reason, context)
+        if alias == CHALLENGER and manifest.version == self.current():
+            raise InputError(f"{manifest.version} is the {CHAMPION} and cannot be tried beside itself: name another.")
+        if before != manifest.version:
+            return self._end_trial(self._move("promote", alias, before, manifest, reason, context), tried, context)
+        kept = Move(before, before, False, f"{alias} is {before} already: nothing was changed.")
+        # Its own trial is left where a process was killed behind the move of the champion.
+        return self._end_trial(kept, tried, context) if tried == before else kept
 
     def rollback(self, reason: str, context: Record, alias: str = CHAMPION) -> Move:
         """Let an alias name the version it named before the current one; repeated, it goes further back.
+
+        A champion that is rolled back is not tried as challenger either, and nor is the one that comes back.
 
         Raises:
             InputError: nothing to go back to, that release is gone or damaged, no reason, or the alias has moved
                 meanwhile.
         """
         self._target.settle()
-        before = self.current(alias)
+        before, tried = self.current(alias), self._tried(alias)
         line = earlier((record for record in self.history() if record["alias"] == alias), before)
         if not line:
             raise InputError(
                 f"The history of {alias} in {self._target.shown} names no version before {before or 'now'}, so there "
                 "is nothing to roll back to: promote another release."
             )
-        return self._move("rollback", alias, before, self._checked(line[-1]), reason, context)
+        move = self._move("rollback", alias, before, self._checked(line[-1]), reason, context)
+        return self._end_trial(move, tried, context) if tried in (before, move.version) else move
+
+    def _tried(self, alias: str) -> str | None:
+        """The challenger that a move of this alias may end the trial of; asked before the move, for one that is named
+        behind it begins another trial."""
+        return self.current(CHALLENGER) if alias == CHAMPION else None
+
+    def _end_trial(self, move: Move, tried: str | None, context: Record) -> Move:
+        """Take the challenger's alias away behind a move of the champion, if it still names `tried`."""
+        why = f"The trial ends: {CHAMPION} is {move.version}."
+        if tried is None or not self._target.move(_record("end", CHALLENGER, tried, None, why, context)):
+            return move
+        trial = f"The trial of {tried} as {CHALLENGER} has ended."
+        return replace(move, sentence=f"{move.sentence} {trial}", trial=trial)
 
     def _move(self, action: str, alias: str, before: str | None, to: Manifest, reason: str, context: Record) -> Move:
         if not reason.strip():
             raise InputError(f"The reason is empty: say why {alias} moves to {to.version}, the history keeps it.")
-        record: Record = {
-            "when": datetime.now(UTC).isoformat(timespec="seconds"),
-            "action": action,
-            "alias": alias,
-            "from": before,
-            "to": to.version,
-            "why": reason,
-            "bundle_sha256": to.sha256,
-            "context": context,
-        }
-        if not self._target.move(record):
+        if not self._target.move(_record(action, alias, before, to, reason, context)):
             raise InputError(
                 f"Another moved {alias} from {before or 'nothing'} to {self.current(alias) or 'nothing'} meanwhile, so "
                 f"that this {action} to {to.version} was not made: look at `graft history`, and run again if it stands."
@@ -183,6 +198,19 @@ class Releases:
     def _checked(self, name: str) -> Manifest:
         path = self.path_of(name)
         return check_bundle(path, path.name)
+
+
+def _record(action: str, alias: str, before: str | None, to: Manifest | None, reason: str, context: Record) -> Record:
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "action": action,
+        "alias": alias,
+        "from": before,
+        "to": to and to.version,
+        "why": reason,
+        "bundle_sha256": to and to.sha256,
+        "context": context,
+    }
 
 
 def releases_of(home: Path, environment: Mapping[str, str] = os.environ) -> Releases:

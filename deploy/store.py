@@ -3,6 +3,7 @@
 s3://bucket/releases/
 ├── 0123456789ab/                   a bundle; its manifest is written last, and without it there is no release
 ├── aliases/champion                the version that answers, as the record of the move that chose it
+├── aliases/challenger              one that is tried beside it, or the record of the end of its trial
 └── history/champion/00000001.json  that record, one object a move
 
 One conditional PUT of an alias is the whole move: of two at once, one wins. Its record goes to the history behind it,
@@ -85,7 +86,8 @@ class Store:
     def named(self, alias: str) -> str | None:
         """What an alias says, None if there is none."""
         content = self._objects.read(f"aliases/{alias}")
-        return None if content is None else str(_parsed(content).get("to", ""))
+        version = None if content is None else _parsed(content).get("to", "")
+        return None if version is None else str(version)
 
     def records(self) -> list[Record]:
         """All moves, oldest first; one that was cut off after its alias had changed is among them."""
@@ -101,7 +103,10 @@ class Store:
             self._keep(record)
 
     def move(self, record: Record) -> bool:
-        """Let an alias name `record["to"]`, and keep the record; False if it does not name `record["from"]`."""
+        """Let an alias name `record["to"]`, or nothing for None; False if it does not name `record["from"]`.
+
+        One that names nothing stays as the record of its last move: a store deletes without asking what stands there.
+        """
         name = f"aliases/{record['alias']}"
         tag = self._objects.tag(name)  # before the content, so that what changes in between is refused by its tag
         before = _parsed(self._objects.read(name) or b"") if tag else {}

@@ -48,7 +48,11 @@ class Target(Protocol):
         """Finish what a killed process began."""
 
     def move(self, record: Record) -> bool:
-        """Let an alias name `record["to"]`, and keep the record; False if it does not name `record["from"]`."""
+        """Let an alias name `record["to"]`, or nothing for None, and keep the record.
+
+        Returns:
+            False if the alias does not name `record["from"]`.
+        """
 
 
 def cut_off(folder: Path) -> list[Path]:

@@ -28,18 +28,20 @@ def check(
 @command
 def status(root: Path, as_json: Json = False) -> None:
     """What is stale and why; what is released."""
-    from deploy.releases import releases_of
+    from deploy.releases import CHALLENGER, CHAMPION, releases_of
     from tasks.params import load
     from tasks.reproduce import stale
 
     load(root / "params.yaml")
-    record = {"stale": stale(root), "champion": releases_of(root).current()}
+    releases = releases_of(root)
+    record = {"stale": stale(root)} | {alias: releases.current(alias) for alias in (CHAMPION, CHALLENGER)}
     show(record, as_json, _status_text)
 
 
 def _status_text(record: dict[str, Any]) -> str:
     lines = [f"{name}: {reason}" for name, reason in record["stale"].items()] or ["Everything is up to date."]
-    return "\n".join([*lines, f"Champion: {record['champion'] or 'none; promote a run with `graft promote`'}."])
+    lines.append(f"Champion: {record['champion'] or 'none; promote a run with `graft promote`'}.")
+    return "\n".join([*lines, *([f"Challenger: {record['challenger']}."] if record["challenger"] else [])])
 
 
 @command

@@ -65,7 +65,8 @@ def rollback(
 
 def _show_move(move: Any, monitoring: str | None, comparison: str | None, as_json: bool) -> None:
     more = {"comparison": comparison, "monitoring": monitoring}
-    record = {"champion": move.version, "changed": move.changed} | {name: said for name, said in more.items() if said}
+    told = more | {"trial": move.trial}
+    record = {"champion": move.version, "changed": move.changed} | {name: said for name, said in told.items() if said}
     show(record, as_json, lambda _: "\n".join(filter(None, [move.sentence, *more.values()])))
 
 
@@ -87,5 +88,5 @@ def _history_text(records: list[dict[str, Any]]) -> str:
 def _move_text(record: dict[str, Any]) -> str:
     context = record["context"]
     commit = (context.get("commit") or "none")[:9] + (" (dirty)" if context.get("dirty") else "")
-    move = f"{record['alias']}: {record['from'] or 'none'} -> {record['to']}"
+    move = f"{record['alias']}: {record['from'] or 'none'} -> {record['to'] or 'none'}"
     return f"{record['when']}  {move}  commit {commit}  {record['why']}"

@@ -43,7 +43,8 @@ def run(
     if promote:
         from flows.promotion import promote_passed
 
-        _, record["monitoring"], record["comparison"] = promote_passed(root, evidence["sentence"])
+        move, record["monitoring"], record["comparison"] = promote_passed(root, evidence["sentence"])
+        record["trial"] = move.trial
     record |= {"bundle": evidence["lineage"]["bundle"], "champion": releases_of(root).current()}
     show(record, as_json, _run_text)
 
@@ -66,7 +67,8 @@ def _run_text(record: dict[str, Any]) -> str:
     champion = f"Champion: {record['champion'] or 'none'}."
     if record["champion"] != record["bundle"]:
         champion += f" `graft promote` makes {record['bundle']}, what this project made last, the champion."
-    return "\n".join([ran, record["sentence"], champion, *filter(None, map(record.get, ("comparison", "monitoring")))])
+    said = filter(None, map(record.get, ("trial", "comparison", "monitoring")))
+    return "\n".join([ran, record["sentence"], champion, *said])
 
 
 def _estimate(root: Path, params: Params, waiting: dict[str, str]) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_it_answers_its_share_and_a_request_that_is_repeated_again(two: Two) -> 
     assert {row["version"]: row["prediction"] for row in rows} == {two.champion: "good", two.other: "bad"}
 
 
-def test_it_goes_with_its_alias_and_when_it_becomes_champion(two: Two) -> None:
+def test_it_goes_with_its_alias_and_comes_back_with_no_rollback(two: Two) -> None:
     two.challenge(two.other)
 
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
@@ -89,8 +89,12 @@ def test_it_goes_with_its_alias_and_when_it_becomes_champion(two: Two) -> None:
         (two.releases.folder / "aliases/challenger").unlink()
         await until(client, 'graft_bundle_info{alias="challenger"', there=False)
         assert {*(await versions(client, 3)).values()} == {two.champion}
-        two.challenge(two.champion)
-        await until(client, info(two.champion))
+        two.challenge(two.other)
+        await until(client, info(two.other))
+        two.releases.promote(two.other, "test", {})
+        two.releases.rollback("test", {})
+        await until(client, 'graft_bundle_info{alias="challenger"', there=False)
+        await until(client, info(two.champion).replace("challenger", "champion"))
         assert {*(await versions(client, 3)).values()} == {two.champion}
 
     run(two.releases.folder, test, challenger_percent=100)

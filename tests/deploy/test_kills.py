@@ -46,6 +46,35 @@ def killed_before(step: int, kind: str) -> Iterator[list[int]]:
         yield seen
 
 
+@pytest.mark.parametrize("kind", WRITES)
+def test_the_trial_of_a_challenger_ends_behind_the_move(tmp_path: Path, kind: str) -> None:
+    bundles = [tiny_bundle(tmp_path / name, project=name) for name in "ab"]
+    states = set()
+    for step in count(1):
+        folder = tmp_path / f"{step}"
+        url = f"memory://{folder}" if kind == "store" else None
+        releases = Releases(folder, url)
+        first, second = (releases.add(bundle) for bundle in bundles)
+        releases.promote(first, "r", CONTEXT)
+        releases.promote(second, "r", CONTEXT, "challenger")
+        with killed_before(step, kind) as seen, suppress(Killed):
+            releases.promote(second, "cut off", CONTEXT)
+        told = Releases(folder, url)
+        state = (told.current() == second, told.current("challenger"))
+        states.add(state)
+        line = [(record["alias"], record["from"], record["to"]) for record in told.history()]
+        begun = [("champion", None, first), ("challenger", None, second)]
+        moved = [("champion", first, second)] if state[0] else []
+        ended = [] if state[1] else [("challenger", second, None)]
+        told_by_alias = sorted(line, key=lambda move: move[0], reverse=True)  # a store tells those of one second so
+        assert told_by_alias == [*begun[:1], *moved, *begun[1:], *ended], f"step {step}"
+        told.promote(second, "again", CONTEXT)
+        assert (told.current(), told.current("challenger"), len(told.history())) == (second, None, 4)
+        if len(seen) < step:
+            break
+    assert states == {(False, second), (True, second), (True, None)}
+
+
 @pytest.mark.parametrize("action", ["promote", "rollback"])
 @pytest.mark.parametrize("kind", WRITES)
 def test_whole_or_not_at_all(tmp_path: Path, kind: str, action: str) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.folder import Folder
+from deploy.history import Record
 from deploy.releases import Releases
 from tasks.runtime import check_bundle
 from tests.bundles import flip_byte, tiny_bundle, write_manifest
@@ -123,10 +125,75 @@ def test_promoting_the_champion_says_so_and_leaves_no_line(releases: Releases, t
 def test_aliases_are_apart(releases: Releases, tmp_path: Path) -> None:
     first, second = added(releases, tmp_path, 2)
     releases.promote(first, "r", CONTEXT)
-    releases.promote(second, "r", CONTEXT, alias="challenger")
+    assert releases.promote(second, "r", CONTEXT, alias="challenger").trial is None
     assert (releases.current(), releases.current("challenger")) == (first, second)
     with refused("history of challenger .* nothing to roll back to"):
         releases.rollback("r", CONTEXT, alias="challenger")
+
+
+@pytest.mark.parametrize("promoted", ["the challenger", "another"])
+def test_a_promotion_ends_the_trial_of_the_challenger(releases: Releases, tmp_path: Path, promoted: str) -> None:
+    first, tried, third = added(releases, tmp_path, 3)
+    releases.promote(first, "r", CONTEXT)
+    releases.promote(tried, "r", CONTEXT, alias="challenger")
+    champion = tried if promoted == "the challenger" else third
+    move = releases.promote(champion, "r", CONTEXT)
+    assert releases.current("challenger") is None and not (releases.folder / "aliases/challenger").exists()
+    assert move.trial == f"The trial of {tried} as challenger has ended." and move.sentence.endswith(move.trial)
+    moved, ended = releases.history()[-2:]
+    assert (moved["action"], moved["alias"], moved["to"]) == ("promote", "champion", champion)
+    assert (ended["action"], ended["alias"], ended["from"], ended["to"]) == ("end", "challenger", tried, None)
+    assert (ended["why"], ended["context"]) == (f"The trial ends: champion is {champion}.", CONTEXT)
+    assert releases.rollback("r", CONTEXT).trial is None and releases.current("challenger") is None
+    again = releases.promote(tried, "r", CONTEXT, alias="challenger")
+    assert (again.before, again.changed, releases.current("challenger")) == (None, True, tried)
+
+
+def test_a_promotion_that_changes_nothing_ends_no_trial_of_another(releases: Releases, tmp_path: Path) -> None:
+    first, tried = added(releases, tmp_path, 2)
+    releases.promote(first, "r", CONTEXT)
+    releases.promote(tried, "r", CONTEXT, alias="challenger")
+    assert not releases.promote(first, "r", CONTEXT).changed and releases.current("challenger") == tried
+
+
+def test_a_challenger_that_is_named_behind_a_promotion_stays(
+    releases: Releases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, tried, new = added(releases, tmp_path, 4)
+    releases.promote(first, "r", CONTEXT)
+    releases.promote(tried, "r", CONTEXT, alias="challenger")
+    move = Folder.move
+
+    def moved(self: Folder, record: Record) -> bool:
+        done = move(self, record)
+        if record["alias"] == "champion":
+            releases.promote(new, "by another", CONTEXT, alias="challenger")
+        return done
+
+    monkeypatch.setattr(Folder, "move", moved)
+    assert releases.promote(second, "r", CONTEXT).trial is None
+    assert (releases.current(), releases.current("challenger")) == (second, new)
+
+
+@pytest.mark.parametrize(("tried", "ends"), [("left", True), ("back", True), ("other", False)])
+def test_a_rollback_ends_the_trial_of_what_it_moved(releases: Releases, tmp_path: Path, tried: str, ends: bool) -> None:
+    back, left, other = added(releases, tmp_path, 3)
+    for version in (back, left):
+        releases.promote(version, "r", CONTEXT)
+    challenger = {"back": back, "left": left, "other": other}[tried]
+    (releases.folder / "aliases/challenger").write_text(f"{challenger}\n")  # as a kill behind the promotion leaves it
+    move = releases.rollback("r", CONTEXT)
+    assert (move.version, move.trial is not None) == (back, ends)
+    assert releases.current("challenger") == (None if ends else challenger)
+    assert releases.history()[-1]["action"] == ("end" if ends else "rollback")
+
+
+def test_the_champion_is_not_tried_beside_itself(releases: Releases, tmp_path: Path) -> None:
+    [version] = added(releases, tmp_path, 1)
+    releases.promote(version, "r", CONTEXT)
+    with refused(f"{version} is the champion and cannot be tried beside itself: name another"):
+        releases.promote("champion", "r", CONTEXT, alias="challenger")
+    assert releases.current("challenger") is None and len(releases.history()) == 1
 
 
 def test_rollbacks_go_further_back_and_not_to_and_fro(releases: Releases, tmp_path: Path) -> None:

@@ -96,13 +96,29 @@ def test_moves_are_told_in_their_order_and_rolled_back(releases: Releases, tmp_p
     a, b = added(releases, tmp_path, 2)
     for version in (a, b, a):
         releases.promote(version, "r", CONTEXT)
-    releases.promote(b, "r", CONTEXT, alias="challenger")
+    releases.promote(b, "r", CONTEXT, alias="other")
     assert [releases.rollback("r", CONTEXT).version for _ in range(2)] == [b, a]
     line = [(record["from"], record["to"]) for record in releases.history() if record["alias"] == "champion"]
     assert line == [(None, a), (a, b), (b, a), (a, b), (b, a)]
-    assert (releases.current(), releases.current("challenger")) == (a, b)
+    assert (releases.current(), releases.current("other")) == (a, b)
     assert len(objects(releases).names("history/champion")) == 5, "one object a move"
     assert not releases.promote(a, "again", CONTEXT).changed and len(releases.history()) == 6
+
+
+def test_a_promotion_ends_the_trial_of_the_challenger(either: Make, tmp_path: Path) -> None:
+    releases, elsewhere = either(), either("elsewhere")
+    a, b = added(releases, tmp_path, 2)
+    releases.promote(a, "r", CONTEXT)
+    releases.promote(b, "r", CONTEXT, alias="challenger")
+    assert releases.promote(b, "r", CONTEXT).trial and elsewhere.current("challenger") is None
+    with refused("Alias challenger names no release"):
+        elsewhere.path_of("challenger")
+    assert elsewhere.promote(a, "again", CONTEXT, alias="challenger").before is None
+    assert [(record["from"], record["to"]) for record in elsewhere.history() if record["alias"] == "challenger"] == [
+        (None, b), (b, None), (None, a)
+    ]  # fmt: skip
+    assert objects(releases).names("history/challenger") == [f"0000000{number}.json" for number in (1, 2, 3)]
+    assert elsewhere.rollback("r", CONTEXT).trial and releases.current("challenger") is None
 
 
 def test_nothing_is_there_before_the_first_promotion(releases: Releases) -> None:

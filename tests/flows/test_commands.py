@@ -167,9 +167,10 @@ def test_status_keys(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = graft(project, "status", "--json")
     assert result.exit_code == 0
     record = json.loads(result.stdout)
-    assert set(record) == {"stale", "champion"} and len(record["champion"]) == 12
+    assert set(record) == {"stale", "champion", "challenger"} and len(record["champion"]) == 12
     text = graft(project, "status").stdout
     assert "selection: changed: x" in text and record["champion"] in text
+    assert record["challenger"] is None and "Challenger" not in text
 
 
 def test_history_keys(project: Path, tmp_path: Path) -> None:
@@ -181,16 +182,29 @@ def test_history_keys(project: Path, tmp_path: Path) -> None:
     assert "Nothing was released" in graft(tmp_path, "history").stdout
 
 
-def test_a_challenger_is_named_beside_the_champion(project: Path) -> None:
+def test_a_challenger_is_tried_beside_the_champion_until_a_promotion(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tasks.reproduce.stale", lambda root: {})
     releases = Releases(project / "releases")
-    champion = releases.current()
+    champion, tried = releases.current(), releases.add(tiny_bundle(tmp_path / "tried", project="tried"))
     assert champion
-    result = graft(project, "promote", champion, "--challenger", "--json")
-    assert json.loads(result.stdout) == {"challenger": champion, "changed": True}
-    assert (releases.current("challenger"), releases.current()) == (champion, champion)
+    refused = graft(project, "promote", champion, "--challenger")
+    assert refused.exit_code == 2 and "cannot be tried beside itself" in refused.stderr
+    result = graft(project, "promote", tried, "--challenger", "--json")
+    assert json.loads(result.stdout) == {"challenger": tried, "changed": True}
+    assert (releases.current("challenger"), releases.current()) == (tried, champion)
     record = releases.history()[-1]
-    assert (record["alias"], record["from"], record["to"]) == ("challenger", None, champion)
+    assert (record["alias"], record["from"], record["to"]) == ("challenger", None, tried)
+    assert f"Challenger: {tried}." in graft(project, "status").stdout
+    assert json.loads(graft(project, "status", "--json").stdout)["challenger"] == tried
     assert graft(project, "promote", "--challenger").exit_code == 2, "there is no bundle to be one"
+    told = f"The trial of {tried} as challenger has ended."
+    assert json.loads(graft(project, "promote", tried, "--json").stdout)["trial"] == told
+    assert f"challenger: {tried} -> none" in graft(project, "history").stdout
+    assert "trial" not in json.loads(graft(project, "rollback", "--json").stdout)
+    graft(project, "promote", tried, "--challenger")
+    assert told in graft(project, "promote", tried).stdout
 
 
 def test_export_writes_the_bundle_of_the_last_run(project: Path, tmp_path: Path) -> None:
