@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.releases import ANY
+from tasks.artifacts import read_json
 from tasks.errors import GateError, InputError
 
 if TYPE_CHECKING:
     from deploy.releases import Move, Releases
+    from tasks.params import Receipt
+
+GATE = "deployment_gate"
 
 
 def context(root: Path) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def add_and_promote(
 
     Raises:
         InputError: there is no bundle, or the champion has moved.
-        GateError: the gate did not pass this bundle, or dvc.lock names another.
+        GateError: the gate did not pass this bundle, the last run did not finish, or dvc.lock names another.
     """
     return promote_and_watch(home, added(home, made_in), why, made_in or home, instead_of)
 
@@ -81,7 +85,7 @@ def added(home: Path, made_in: Path | None = None) -> str:
 
     Raises:
         InputError: there is no bundle.
-        GateError: the gate did not pass it, or dvc.lock names another.
+        GateError: the gate did not pass it, the last run did not finish, or dvc.lock names another.
     """
     from deploy.releases import releases_of
 
@@ -97,13 +101,37 @@ def passed_bundle(root: Path) -> Path:
     bundle = (root / JUDGED["bundle"]).parent
     if not bundle.is_dir():
         raise InputError("There is no bundle in this project yet: run `graft run` first.")
-    if not passed(root, load(root / "params.yaml").receipt):
-        raise GateError("The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended.")
+    settings = load(root / "params.yaml").receipt
+    if not passed(root, settings):
+        raise GateError(_why_not(root, settings))
     if not is_locked(root, RECORD):
         raise GateError(
             "This bundle is not the one that dvc.lock names: `dvc checkout` brings that back, or `graft run`."
         )
     return bundle
+
+
+def _why_not(root: Path, settings: Receipt) -> str:
+    """Why the gate's last yes, if it ever said one, is not about what stands here."""
+    from tasks.receipt.gate import JUDGED, refusals
+    from tasks.reproduce import unfinished
+
+    late = unfinished(root)
+    if {*late} - {GATE}:
+        return cut_off(late)
+    paths = [root / JUDGED[name] for name in ("chain", "server", "receipt")]
+    if not all(path.is_file() for path in paths):
+        return "What the gate judges is not all here: `dvc checkout` brings it, or `graft run`."
+    chain, server, receipt = map(read_json, paths)
+    if refusals(chain | {"breaks": chain["breaks"] + server["breaks"]}, receipt, settings):
+        return "The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended."
+    return "The gate was not asked about what stands here yet: `graft run` asks it."
+
+
+def cut_off(late: list[str]) -> str:
+    """One sentence about a run that has left these stages as they were."""
+    names = ", ".join(late)
+    return f"The last run did not finish, or is under way, and has not come to {names}: `graft run` completes it."
 
 
 def promote_and_watch(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tasks.receipt import gate
 from tasks.rows.columns import Cells, Clean, Columns, Quarantine, Rows
 from tasks.rows.row import Quarantined, Row
 from tasks.rows.split import SPLITS, Split, keys_of, place
+from tasks.stage import outs, read_dvc_yaml
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -86,6 +88,27 @@ def pass_gate(root: Path) -> None:
         write_json(root / gate.JUDGED[name], {})
     write_json(root / gate.RECORD, gate.judged(root, load(root / "params.yaml").receipt))
     write_lock(root, gate.RECORD)
+
+
+def write_whole_lock(root: Path, remade: Sequence[str] = (), without: Sequence[str] = ()) -> None:
+    """The DAG of the house, with a dvc.lock of one whole run, behind which these stages made their outputs anew.
+
+    Args:
+        root: the project's folder.
+        remade: stages.
+        without: stages that never ran.
+    """
+    shutil.copy(REPO / "dvc.yaml", root)
+    stages = read_dvc_yaml(root)["stages"]
+    lock = {
+        name: {
+            "deps": [{"path": path, "md5": "first"} for path in stage.get("deps", [])],
+            "outs": [{"path": path, "md5": "second" if name in remade else "first"} for path in outs(stage)],
+        }
+        for name, stage in stages.items()
+        if name not in without
+    }
+    (root / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": lock}), encoding="utf-8")
 
 
 def write_lock(root: Path, path: str) -> None:

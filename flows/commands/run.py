@@ -105,6 +105,15 @@ def _dry_text(record: dict[str, Any]) -> str:
 @command
 def report(root: Path, as_json: Json = False) -> None:
     """The receipt: did the transfer pay off, by which evidence, and what ships."""
+    from flows.promotion import GATE, cut_off
     from tasks.receipt import render
+    from tasks.reproduce import unfinished
 
-    show(render.collect(root), as_json, render.text)
+    evidence = render.collect(root)
+    late = [name for name in unfinished(root) if name != GATE]  # which has nothing to show
+
+    def told(record: dict[str, Any]) -> str:
+        mixed = [f"{cut_off(late)} What is told of these here, if anything, is of an earlier run.", ""] if late else []
+        return "\n".join([*mixed, render.text(record)])
+
+    show(evidence | {"unfinished": late}, as_json, told)

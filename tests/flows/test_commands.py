@@ -19,7 +19,7 @@ from flows.commands import app
 from tasks.manifest import read_manifest
 from tasks.runtime import Runtime
 from tests.bundles import tiny_bundle
-from tests.factories import pass_gate
+from tests.factories import pass_gate, write_whole_lock
 from tests.serving import released
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -131,6 +131,23 @@ def test_report_without_a_receipt(project: Path) -> None:
         assert "no receipt" in result.stderr
 
 
+def test_a_report_of_several_runs_says_so(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.receipt.render.collect", lambda root: {"sentence": "It pays."})
+    monkeypatch.setattr("tasks.receipt.render.text", lambda record: record["sentence"])
+    write_whole_lock(project, without=["deployment_gate"])
+    assert graft(project, "report").stdout == "It pays.\n", "a gate that said no has nothing to show"
+    assert json.loads(graft(project, "report", "--json").stdout)["unfinished"] == []
+    write_whole_lock(project, remade=["adaptation_receipt"])
+    assert graft(project, "report").stdout.splitlines() == [
+        "The last run did not finish, or is under way, and has not come to deployment, deployment_server: `graft run` "
+        "completes it. What is told of these here, if anything, is of an earlier run.",
+        "",
+        "It pays.",
+    ]
+    record = json.loads(graft(project, "report", "--json").stdout)
+    assert record == {"sentence": "It pays.", "unfinished": ["deployment", "deployment_server"]}
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["run", "--dry"], ["run", "--promote"]])
 def test_refused_run_never_reaches_dvc(project: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     def called(*_: Any, **__: Any) -> None:
@@ -216,8 +233,9 @@ def test_export_writes_the_bundle_of_the_last_run(project: Path, tmp_path: Path)
     tiny_bundle(project / "data/deployment/bundle")
     (project / "data/adaptation/model").mkdir(parents=True)
     (project / "data/adaptation/model/config.json").write_text('{"model_type": "bert"}')
+    write_whole_lock(project, without=["deployment_server", "deployment_gate"])
     refused = graft(project, "export", str(tmp_path / "exported"))
-    assert refused.exit_code == 1 and "The gate did not pass this bundle" in refused.stderr
+    assert refused.exit_code == 1 and "has not come to deployment_server, deployment_gate" in refused.stderr
     pass_gate(project)
     result = graft(project, "export", str(tmp_path / "exported"), "--json")
     version = read_manifest(project / "data/deployment/bundle").version

@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 from deploy.releases import Releases
 from flows import scheduling
 from flows.commands import app
+from tasks.artifacts import write_json
 from tasks.errors import InputError
 from tasks.receipt import challenge, gate
 from tests.bundles import tiny_bundle
-from tests.factories import REPO, pass_gate
+from tests.factories import REPO, pass_gate, write_whole_lock
 
 Run = Callable[..., Result]
 
@@ -104,6 +105,38 @@ def test_what_cannot_be_compared_is_refused_with_the_way_out(
         2,
         ["No row has a label.", f"`graft promote {version}` makes it the champion without a comparison."],
     )
+
+
+def test_what_a_run_that_was_cut_off_left_is_not_what_a_gate_refused(home: Path, graft: Run) -> None:
+    write_json(home / gate.JUDGED["receipt"], {"verdict": "paid_off"})
+    write_whole_lock(home, remade=["adaptation_receipt"])
+    refused = graft("promote")
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "The last run did not finish, or is under way, and has not come to deployment, deployment_server, "
+        "deployment_gate: `graft run` completes it.\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("breaks", "missing", "told"),
+    [
+        (["A link."], None, "The gate did not pass this bundle: see `graft report`"),
+        ([], None, "The gate was not asked about what stands here yet: `graft run` asks it."),
+        ([], "server", "What the gate judges is not all here: `dvc checkout` brings it, or `graft run`."),
+    ],
+)
+def test_why_the_last_yes_of_the_gate_does_not_count_is_told(
+    home: Path, graft: Run, breaks: list[str], missing: str | None, told: str
+) -> None:
+    write_json(home / gate.JUDGED["receipt"], {"verdict": "paid_off", "sentence": "It pays."})
+    write_json(home / gate.JUDGED["server"], {"breaks": breaks})
+    write_json(home / gate.JUDGED["chain"], {"breaks": []})
+    if missing:
+        (home / gate.JUDGED[missing]).unlink()
+    write_whole_lock(home, remade=["deployment_server"])
+    refused = graft("promote")
+    assert refused.exit_code == 1 and refused.stderr.startswith(told)
 
 
 def test_a_champion_that_moves_during_the_comparison_is_left_alone(

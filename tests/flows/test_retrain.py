@@ -245,6 +245,7 @@ def test_what_the_gate_would_refuse_now_is_not_finished_and_fails_no_later_run(h
     killed_before_its_promotion(house, monkeypatch)
     params = house.checkout.root / "params.yaml"
     params.write_text(with_values(params.read_text(), {"receipt.gate": "better"}))
+    shutil.copy(REPO / "dvc.yaml", house.checkout.root)
     assert house.run().name == "NothingNew" and house.releases.current() == house.champion
     house.give("where is it now")
     assert house.run().name == "Promoted" and house.releases.current() == house.made

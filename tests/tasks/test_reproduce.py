@@ -129,6 +129,17 @@ def test_stale_names_the_changed_stage_and_its_followers(ready: Path, monkeypatc
     assert stale["preparation"] == "follows selection"
 
 
+def test_what_a_run_that_was_cut_off_did_not_come_to_is_named(ready: Path, template: Path) -> None:
+    assert reproduce.unfinished(ready) == []
+    assert reproduce.unfinished(template) == ["selection", "preparation", "preparation_gate"], "nothing ran"
+    (ready / "data/raw/rows.csv").write_text("text,label,channel\nnew,a,email\n")
+    assert reproduce.unfinished(ready) == [], "of one run is what stands here, though it is stale"
+    repeat(ready, "selection")
+    assert reproduce.unfinished(ready) == ["preparation", "preparation_gate"]
+    repeat(ready, "preparation")
+    assert reproduce.unfinished(ready) == []
+
+
 def test_stale_names_a_changed_parameter(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     params = (ready / "params.yaml").read_text()
     (ready / "params.yaml").write_text(params.replace("seed: 13", "seed: 14"))
