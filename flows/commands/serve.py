@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands import Json, command
+from tasks.errors import InputError
 from tasks.words import counted
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ def predict(
     from tasks.params import load
     from tasks.runtime import Runtime
 
+    if out is not None and source != "-" and _is_one_file(Path(source), out):
+        raise InputError(f"{out} is what is to be answered, and would be overwritten: let -o name another file.")
     params = load(root / "params.yaml")
     threads, data = params.resources.threads, params.data
     with spooled(sys.stdin.buffer) if source == "-" else nullcontext(Path(source)) as path:
@@ -51,6 +54,10 @@ def predict(
             tally = answer(rows, runtime, data.input_column, data.label_column, out, threads, advance)
     judged = data.label_column in rows.schema.names
     _tell(tally, judged, runtime.version, as_json)
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _tell(tally: Tally, judged: bool, version: str, as_json: bool) -> None:

@@ -354,10 +354,16 @@ def test_predict_takes_up_what_was_cut_off(project: Path, monkeypatch: pytest.Mo
     assert not list(project.glob(".out*"))
 
 
-def test_predict_writes_its_own_input(project: Path) -> None:
-    path = str(project / "in.csv")
-    assert graft(project, "predict", path, "-o", path).exit_code == 0
-    assert [row["prediction"] for row in answered((project / "in.csv").read_text())] == ["good", "bad", "", "good", ""]
+@pytest.mark.parametrize("name", ["in.csv", "link.csv", "./folder/../in.csv"])
+def test_predict_does_not_write_over_its_input(project: Path, name: str) -> None:
+    (project / "folder").mkdir()
+    (project / "link.csv").hardlink_to(project / "in.csv")
+    before = (project / "in.csv").read_bytes()
+    refused = graft(project, "predict", str(project / "in.csv"), "-o", f"{project}/{name}")
+    assert (refused.exit_code, (project / "in.csv").read_bytes()) == (2, before)
+    assert "is what is to be answered, and would be overwritten: let -o name another file." in refused.stderr
+    assert graft(project, "predict", str(project / "in.csv"), "-o", str(project / "out.csv")).exit_code == 0
+    assert graft(project, "predict", str(project / "in.csv"), "-o", str(project / "out.csv")).exit_code == 0
 
 
 def test_predict_refuses_in_a_sentence(project: Path) -> None:
