@@ -74,7 +74,10 @@ def _data_faults(root: Path, path: Path) -> list[str]:
 def _left_to_dvc(root: Path, paths: Sequence[str]) -> list[str]:
     """After a clone, a merge or a checkout of git, files that DVC keeps are not there yet."""
     away = [path for path in paths if not (root / path).exists() and (root / f"{path}.dvc").is_file()]
-    return [f"DVC keeps {path}: `dvc checkout` brings it, or `dvc pull` from the remote." for path in away]
+    return [
+        f"DVC keeps {path}: `dvc checkout {path}.dvc` brings it, or `dvc pull {path}.dvc` from the remote."
+        for path in away
+    ]
 
 
 def _sentences(attempt: Callable[[], Any]) -> list[str]:

@@ -133,8 +133,10 @@ def test_data_that_dvc_keeps_and_that_are_not_here_are_told(project: Path) -> No
     before = check.check(project)
     data.with_name(f"{data.name}.dvc").write_text("outs: []\n")
     assert check.check(project) == [
-        *before, f"DVC keeps data/raw/{data.name}: `dvc checkout` brings it, or `dvc pull` from the remote."
-    ]  # fmt: skip
+        *before,
+        f"DVC keeps data/raw/{data.name}: `dvc checkout data/raw/{data.name}.dvc` brings it, or `dvc pull "
+        f"data/raw/{data.name}.dvc` from the remote.",
+    ]
 
 
 def test_a_reference_set_that_cannot_be_read_is_a_fault(project: Path) -> None:
@@ -143,7 +145,8 @@ def test_a_reference_set_that_cannot_be_read_is_a_fault(project: Path) -> None:
     assert fault.startswith("selection.references.books: There is no file ")
     (project / "data/raw/books.csv.dvc").write_text("outs: []\n")
     assert check.check(project)[1] == (
-        "DVC keeps data/raw/books.csv: `dvc checkout` brings it, or `dvc pull` from the remote."
+        "DVC keeps data/raw/books.csv: `dvc checkout data/raw/books.csv.dvc` brings it, or `dvc pull "
+        "data/raw/books.csv.dvc` from the remote."
     )
 
 
