@@ -113,6 +113,10 @@ class RowLines:
             return
         self._last = now
         rate = (done - found) / (now - self._start)
-        left = f", about {(self._total - done) / rate / 60:.0f} min left" if rate else ""
-        told = f"{done:,} of {self._total:,} rows ({done / self._total:.0%}), {rate:.0f} a second{left}"
+        left = f", {_about((self._total - done) / rate / 60)} left" if rate else ""
+        told = f"{done:,} of {self._total:,} rows ({done / self._total:.0%}), {rate:,.0f} a second{left}"
         print(told, file=sys.stderr, flush=True)
+
+
+def _about(minutes: float) -> str:
+    return f"about {minutes:.0f} min" if minutes >= 1 else "under a minute"

@@ -21,6 +21,7 @@ from tasks.rows.stream import json_blocks, stream
 from tasks.rows.table import check_columns, parse_jsonl, refuse_unlikely, told
 
 FIRST_BYTES = 4096
+PIPE = "standard input"
 Tables = Callable[[], Iterator[pa.Table]]
 
 
@@ -72,11 +73,14 @@ def spooled(content: BinaryIO) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         first = content.read(FIRST_BYTES)
         kind = ".parquet" if first.startswith(b"PAR1") else ".jsonl" if first.lstrip()[:1] == b"{" else ".csv"
-        path = Path(folder) / f"standard input{kind}"
+        path = Path(folder) / f"{PIPE}{kind}"
         with path.open("wb") as file:
             file.write(first)
             shutil.copyfileobj(content, file)
-        yield path
+        try:
+            yield path
+        except InputError as error:  # the ending is ours
+            raise InputError([one.replace(path.name, PIPE) for one in error.sentences]) from None
 
 
 def _csv(path: Path) -> tuple[pa.Schema, int, Tables]:

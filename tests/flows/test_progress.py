@@ -70,9 +70,17 @@ def test_rows_without_a_terminal_are_told_in_lines_now_and_then(capsys: pytest.C
         lines.show(done, 1000)
     out, err = capsys.readouterr()
     assert out == "" and err.splitlines() == [
-        "2,000 of 4,000 rows (50%), 50 a second, about 1 min left",
-        "3,000 of 4,000 rows (75%), 50 a second, about 0 min left",
+        "2,000 of 4,000 rows (50%), 50 a second, under a minute left",
+        "3,000 of 4,000 rows (75%), 50 a second, under a minute left",
     ], "of the rows that this call answered"
+
+
+def test_large_numbers_of_rows_have_separators_and_minutes(capsys: pytest.CaptureFixture[str]) -> None:
+    now = 0.0
+    lines = RowLines(1_000_000, lambda: now)
+    now = 100.0
+    lines.show(250_000, 0)
+    assert capsys.readouterr().err == "250,000 of 1,000,000 rows (25%), 2,500 a second, about 5 min left\n"
 
 
 def test_nothing_is_shown_where_it_would_disturb(
