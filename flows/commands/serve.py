@@ -11,7 +11,6 @@ import typer
 
 from flows.commands import Json, command
 from tasks.errors import InputError
-from tasks.words import counted
 
 if TYPE_CHECKING:
     from tasks.bulk.answer import Tally
@@ -36,6 +35,7 @@ def predict(
     from deploy.releases import releases_of
     from flows.progress import row_progress
     from tasks.bulk.answer import answer
+    from tasks.bulk.learned import learned_from
     from tasks.bulk.source import open_source, spooled
     from tasks.bulk.table import refuse_unwritable
     from tasks.params import load
@@ -48,34 +48,63 @@ def predict(
     with spooled(sys.stdin.buffer) if source == "-" else nullcontext(Path(source)) as path:
         rows = open_source(path, data.input_column, Path() if source == "-" else None)
         refuse_unwritable(rows.schema, out)
-        runtime = Runtime.load(releases_of(root).path_of(release), threads)
+        folder = releases_of(root).path_of(release)
+        runtime = Runtime.load(folder, threads)
+        seen = learned_from(folder, runtime)
         rows_are_seen = out is None and sys.stdout.isatty()
         with row_progress(rows.rows, quiet=as_json or rows_are_seen) as advance:
-            tally = answer(rows, runtime, data.input_column, data.label_column, out, threads, advance)
+            tally = answer(rows, runtime, data.input_column, data.label_column, out, threads, advance, seen)
     judged = data.label_column in rows.schema.names
-    _tell(tally, judged, runtime.version, as_json)
+    _tell(tally, judged, runtime.version, out, as_json)
 
 
 def _is_one_file(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.samefile(other)
 
 
-def _tell(tally: Tally, judged: bool, version: str, as_json: bool) -> None:
+def _tell(tally: Tally, judged: bool, version: str, out: Path | None, as_json: bool) -> None:
     """Counts and score go to stderr, so that stdout stays a table."""
     record: dict[str, Any] = {"rows": tally.rows, "unanswered": tally.unanswered, "version": version}
+    if out:
+        record["out"] = str(out)
     if judged:
-        record["accuracy"] = round(tally.right / tally.judged, 6) if tally.judged else None
+        right, others = _of_others(tally)
+        record |= {"accuracy": _share(tally.right, tally.judged), "learned_from": tally.learned}
+        record["accuracy_of_others"] = None if tally.learned is None else _share(right, others)
     if as_json:
         from tasks.artifacts import canonical_json
 
         print(canonical_json(record), end="", file=sys.stderr)
         return
-    score = ""
-    if record.get("accuracy") is not None:
-        score = f", accuracy {record['accuracy']:.1%} (of rows that it learned from, this says nothing)"
-    lost = f", {tally.unanswered} left empty (nothing that can be answered)" if tally.unanswered else ""
-    found = f", {tally.found} of them by a call before, which was cut off" if tally.found else ""
-    print(f"{counted(tally.rows, 'row')} by release {version}{found}{lost}{score}.", file=sys.stderr)
+    lost = f", {tally.unanswered:,} left empty (nothing that can be answered)" if tally.unanswered else ""
+    found = f", {tally.found:,} of them by a call before, which was cut off" if tally.found else ""
+    rows = f"{tally.rows:,} {'row' if tally.rows == 1 else 'rows'}"
+    written = f" Written to {out}." if out else ""
+    print(f"{rows} by release {version}{found}{lost}{_score(tally)}.{written}", file=sys.stderr)
+
+
+def _share(right: int, judged: int) -> float | None:
+    return round(right / judged, 6) if judged else None
+
+
+def _of_others(tally: Tally) -> tuple[int, int]:
+    """Right answers and rows, of those that it did not learn from."""
+    return tally.right - tally.learned_right, tally.judged - (tally.learned or 0)
+
+
+def _score(tally: Tally) -> str:
+    """How often the answer is the label, and what that is worth: on rows that it learned from, nothing."""
+    if not tally.judged:
+        return ""
+    score, (right, others) = f", accuracy {tally.right / tally.judged:.1%}", _of_others(tally)
+    if tally.learned is None:
+        return f"{score} (if it learned from these rows, this says nothing)"
+    if not tally.learned:
+        return f"{score} (it learned from none of these rows)"
+    if not others:
+        return f"{score} (it learned from these rows, so that this says nothing)"
+    told = f"on the {others:,} other{'' if others == 1 else 's'} {right / others:.1%}"
+    return f"{score} (it learned from {tally.learned:,} of these rows, {told})"
 
 
 @command

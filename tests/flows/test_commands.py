@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from deploy.releases import Releases
 from flows.commands import app
 from tasks.manifest import read_manifest
+from tasks.modalities.text.source import identity
 from tasks.runtime import Runtime
 from tests.bundles import tiny_bundle
 from tests.factories import pass_gate, write_whole_lock
@@ -271,9 +272,34 @@ def test_one_row_is_not_rows(project: Path) -> None:
 def test_predict_json_goes_to_stderr(project: Path) -> None:
     result = graft(project, "predict", str(project / "in.csv"), "--json")
     record = json.loads(result.stderr)
-    assert set(record) == {"rows", "unanswered", "version", "accuracy"}
+    assert set(record) == {"rows", "unanswered", "version", "accuracy", "learned_from", "accuracy_of_others"}
+    assert (record["learned_from"], record["accuracy_of_others"]) == (None, None), "the bundle does not tell"
     assert (record["rows"], record["unanswered"], record["accuracy"]) == (5, 2, pytest.approx(2 / 3, abs=1e-6))
     assert len(answered(result.stdout)) == 5
+
+
+@pytest.mark.parametrize(
+    ("learned", "told", "figures"),
+    [
+        ([], "accuracy 66.7% (if it learned from these rows, this says nothing).", (None, None)),
+        (["else"], "accuracy 66.7% (it learned from none of these rows).", (0, 2 / 3)),
+        ([" GOOD"], "accuracy 66.7% (it learned from 1 of these rows, on the 2 others 50.0%).", (1, 1 / 2)),
+        (
+            ["good", "bad, bad", "good bad good", "x" * 500],
+            "accuracy 66.7% (it learned from these rows, so that this says nothing).",
+            (3, None),
+        ),
+    ],
+)
+def test_predict_tells_which_rows_its_score_says_nothing_of(
+    project: Path, tmp_path: Path, learned: list[str], told: str, figures: tuple[int | None, float | None]
+) -> None:
+    releases = Releases(project / "releases")
+    bundle = tiny_bundle(tmp_path / "told", project="told", learned=[identity(text) for text in learned])
+    releases.promote(releases.add(bundle), "r", {})
+    assert graft(project, "predict", str(project / "in.csv")).stderr.strip().endswith(told)
+    record = json.loads(graft(project, "predict", str(project / "in.csv"), "--json").stderr)
+    assert (record["learned_from"], record["accuracy_of_others"]) == pytest.approx(figures, abs=1e-6)
 
 
 @pytest.mark.parametrize("content", ['{"text": "good", "label": " good "}', '{"text": "good", "label": "good"}'])
@@ -306,6 +332,9 @@ def test_predict_writes_files(project: Path, ending: str) -> None:
     out = project / f"out{ending}"
     result = graft(project, "predict", str(project / "in.csv"), "-o", str(out))
     assert (result.exit_code, result.stdout) == (0, ""), result.stderr
+    assert result.stderr.endswith(f" Written to {out}.\n")
+    told = graft(project, "predict", str(project / "in.csv"), "-o", str(out), "--json").stderr
+    assert json.loads(told)["out"] == str(out)
     if ending == ".parquet":
         rows = pyarrow.parquet.read_table(out).to_pylist()
     elif ending == ".jsonl":
@@ -333,6 +362,12 @@ def test_predict_reads_standard_input(project: Path, content: str) -> None:
     assert [row["prediction"] for row in answered(result.stdout)] == ["good", "bad"]
 
 
+@pytest.mark.parametrize("content", ['{"body": "good"}\n', "body\ngood\n"])
+def test_standard_input_has_no_ending(project: Path, content: str) -> None:
+    refused = graft(project, "predict", "-", input=content)
+    assert refused.exit_code == 2 and refused.stderr.startswith("standard input has no column 'text'")
+
+
 def test_predict_takes_up_what_was_cut_off(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table(project / "in.csv", ["text"], [("good",)] * 600)
     arguments = ["predict", str(project / "in.csv"), "-o", str(project / "out.csv")]
@@ -350,6 +385,8 @@ def test_predict_takes_up_what_was_cut_off(project: Path, monkeypatch: pytest.Mo
     assert (cut_off.exit_code, (project / "out.csv").exists()) == (130, False)
     taken_up = graft(project, *arguments)
     assert (taken_up.exit_code, calls) == (0, 4), "two portions more"
+    table(project / "more.csv", ["text"], [("good",)] * 1200)
+    assert graft(project, "predict", str(project / "more.csv")).stderr.startswith("1,200 rows by release ")
     assert "600 rows" in taken_up.stderr and "256 of them by a call before" in taken_up.stderr
     assert not list(project.glob(".out*"))
 
