@@ -188,6 +188,15 @@ def test_a_rollback_ends_the_trial_of_what_it_moved(releases: Releases, tmp_path
     assert releases.history()[-1]["action"] == ("end" if ends else "rollback")
 
 
+def test_a_rollback_of_the_challenger_goes_back_over_a_trial_that_has_ended(releases: Releases, tmp_path: Path) -> None:
+    first, tried, again, champion = added(releases, tmp_path, 4)
+    releases.promote(first, "r", CONTEXT)
+    releases.promote(tried, "r", CONTEXT, alias="challenger")
+    releases.promote(champion, "r", CONTEXT)
+    releases.promote(again, "r", CONTEXT, alias="challenger")
+    assert releases.rollback("r", CONTEXT, alias="challenger").version == tried == releases.current("challenger")
+
+
 def test_the_champion_is_not_tried_beside_itself(releases: Releases, tmp_path: Path) -> None:
     [version] = added(releases, tmp_path, 1)
     releases.promote(version, "r", CONTEXT)
