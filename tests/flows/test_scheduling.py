@@ -23,7 +23,7 @@ from flows import background, scheduling
 from flows.commands import app
 from tasks.artifacts import write_json
 from tasks.errors import GateError, InputError
-from tests.factories import REPO
+from tests.factories import REPO, write_whole_lock
 from tests.serving import released
 
 
@@ -135,6 +135,7 @@ def test_what_is_not_promoted_is_not_watched(project: Path, monkeypatch: pytest.
 
     bundle = project / "data/deployment/bundle"
     shutil.copytree(Releases(project / "releases").path_of(), bundle)
+    write_whole_lock(project, without=["deployment_gate"])
     monkeypatch.setattr("tasks.receipt.gate.passed", lambda root, params: False)
     with pytest.raises(GateError):
         add_and_promote(project, "why")
