@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -173,9 +174,13 @@ class Releases:
         return self._end_trial(move, tried, context) if tried in (before, move.version) else move
 
     def _tried(self, alias: str) -> str | None:
-        """The challenger that a move of this alias may end the trial of; asked before the move, for one that is named
-        behind it begins another trial."""
-        return self.current(CHALLENGER) if alias == CHAMPION else None
+        """The challenger that a move of this alias may end the trial of, None too where its alias is damaged.
+
+        Asked before the move, for one that is named behind it begins another trial.
+        """
+        with suppress(InputError):
+            return self.current(CHALLENGER) if alias == CHAMPION else None
+        return None
 
     def _end_trial(self, move: Move, tried: str | None, context: Record) -> Move:
         """Take the challenger's alias away behind a move of the champion, if it still names `tried`."""

@@ -188,6 +188,14 @@ def test_a_rollback_ends_the_trial_of_what_it_moved(releases: Releases, tmp_path
     assert releases.history()[-1]["action"] == ("end" if ends else "rollback")
 
 
+def test_a_damaged_challenger_keeps_no_champion_from_going_back(releases: Releases, tmp_path: Path) -> None:
+    first, second = added(releases, tmp_path, 2)
+    for version in (first, second):
+        releases.promote(version, "r", CONTEXT)
+    (releases.folder / "aliases/challenger").write_text("x y z\n", encoding="utf-8")
+    assert releases.rollback("r", CONTEXT).version == first
+
+
 def test_a_rollback_of_the_challenger_goes_back_over_a_trial_that_has_ended(releases: Releases, tmp_path: Path) -> None:
     first, tried, again, champion = added(releases, tmp_path, 4)
     releases.promote(first, "r", CONTEXT)
