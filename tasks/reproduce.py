@@ -87,7 +87,8 @@ def _with_followers(stages: dict[str, Any], reasons: dict[str, str]) -> dict[str
 def unfinished(root: Path) -> list[str]:
     """Stages that have not run since what they read was made anew, or never did, and their followers, by dvc.lock.
 
-    A run that was cut off leaves some, and so does one that is under way; no file is hashed.
+    A run that was cut off leaves some, and so does one that is under way; no file is hashed. Without a dvc.lock nothing
+    is known of any run.
     """
     locked, stages = _locked_stages(root), read_dvc_yaml(root)["stages"]
     made = {out["path"]: out.get("md5") for name in stages for out in locked.get(name, {}).get("outs", [])}
@@ -96,7 +97,8 @@ def unfinished(root: Path) -> list[str]:
         read = locked.get(name, {}).get("deps", [])
         return name not in locked or any(made.get(dep["path"], dep.get("md5")) != dep.get("md5") for dep in read)
 
-    return [*_with_followers(stages, {name: "behind" for name in stages if name != CODE and is_behind(name)})]
+    behind = {name: "behind" for name in stages if name != CODE and is_behind(name)}
+    return [*_with_followers(stages, behind)] if locked else []
 
 
 def reproduce(root: Path, phase: str, log: Callable[[str], None], remembered: bool = True) -> Record:
