@@ -15,7 +15,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from fastapi import FastAPI
 
@@ -23,68 +22,15 @@ from deploy import live
 from deploy.predictions import read
 from deploy.releases import Releases
 from tasks.runtime import Runtime
-from tests.bundles import HEAD, tiny_bundle, tiny_image_bundle, with_known_answer
+from tests.bundles import tiny_image_bundle
+from tests.following import Held, Two, until_metric, until_served
 from tests.serving import run
-
-OPPOSITE = {"good": "bad", "bad": "good"}
-
-
-class Two:
-    """Releases of which the champion is `first`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.releases = Releases(folder / "releases")
-        self.first = self.releases.add(tiny_bundle(folder / "first"))
-        self.second = self.releases.add(tiny_bundle(folder / "second", head=HEAD[::-1]))
-        self.promote(self.first)
-
-    def promote(self, version: str) -> None:
-        self.releases.promote(version, "test", {})
-
-    def run(self, test: Any, **settings: Any) -> None:
-        run(self.releases.folder, test, **settings)
-
-    def answer(self, version: str, word: str) -> str:
-        return word if version == self.first else OPPOSITE[word]
 
 
 @pytest.fixture
 def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
     monkeypatch.setattr(live, "LOOK_SECONDS", 0.005)
     return Two(tmp_path)
-
-
-async def until_served(client: httpx.AsyncClient, version: str) -> None:
-    while (await client.get("/readyz")).json() != {"version": version}:
-        await asyncio.sleep(0.005)
-
-
-async def until_metric(client: httpx.AsyncClient, line: str) -> None:
-    while line not in (await client.get("/metrics")).text.splitlines():
-        await asyncio.sleep(0.005)
-
-
-class Held:
-    """Replaces a method by one that waits for `go` where `held` is true."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str) -> None:
-        self.held, self.waiting, self.begun, self.go = False, 0, threading.Event(), threading.Event()
-        method = getattr(owner, name)
-
-        def waits(*args: Any, **kwargs: Any) -> Any:
-            if self.held:
-                self.waiting += 1
-                self.begun.set()
-                went = self.go.wait(timeout=30)
-                self.waiting -= 1
-                assert went
-            return method(*args, **kwargs)
-
-        monkeypatch.setattr(owner, name, waits)
-
-    async def until_begun(self) -> None:
-        while not self.begun.is_set():
-            await asyncio.sleep(0.001)
 
 
 def test_requests_that_come_together_have_a_pass_and_a_thread_each(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,73 +200,6 @@ def test_a_damaged_release_leaves_the_old_one_answering_until_it_is_restored(
     assert all("card.md" in line["reason"] and line["reason"].endswith(".") for line in refused)
 
 
-def not_finite(folder: Path) -> Path:
-    return tiny_bundle(folder, np.array([[np.inf, 0], [0, 4]], dtype=np.float32))
-
-
-def of_another_shape(folder: Path) -> Path:
-    return tiny_bundle(folder, np.ones((2, 3), dtype=np.float32))
-
-
-def otherwise(folder: Path) -> Path:
-    return with_known_answer(tiny_bundle(folder), logits=[4 / 3, 8 / 3])
-
-
-@pytest.mark.parametrize(
-    ("broken", "reason"),
-    [
-        (not_finite, "answers a fixed example with a number that is not finite"),
-        (of_another_shape, "has 3 logits for 2 labels"),
-        (otherwise, "answers a fixed example otherwise than when it was made"),
-    ],
-)
-def test_a_release_that_fails_its_own_check_leaves_the_old_one_answering(
-    two: Two, tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: Any, reason: str
-) -> None:
-    version = two.releases.add(broken(tmp_path / "broken"))
-
-    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
-        two.promote(version)
-        await until_metric(client, 'graft_release_refused{alias="champion"} 1.0')
-        answer = await client.post("/predict", json={"inputs": ["good"]})
-        assert answer.status_code == 200 and answer.json()["version"] == two.first
-        two.promote(two.second)
-        await until_served(client, two.second)
-
-    with caplog.at_level(logging.INFO):
-        two.run(test)
-    (line,) = [record.fields for record in caplog.records if record.getMessage() == "release refused"]  # type: ignore[attr-defined]
-    assert line["version"] == version and f"model.onnx {reason}" in line["reason"]
-
-
-def test_a_release_that_fails_its_own_check_is_no_start(two: Two, tmp_path: Path) -> None:
-    two.promote(two.releases.add(not_finite(tmp_path / "broken")))
-
-    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
-        assert "a number that is not finite" in str(app.state.answering.failure)
-        assert (await client.get("/readyz")).status_code == 503
-
-    two.run(test)
-
-
-def test_a_release_is_asked_off_the_event_loop(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    threads: list[threading.Thread] = []
-    asked = Runtime.asked
-
-    def ask(runtime: Runtime, value: str) -> Any:
-        threads.append(threading.current_thread())
-        return asked(runtime, value)
-
-    monkeypatch.setattr(Runtime, "asked", ask)
-
-    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
-        two.promote(two.second)
-        await until_served(client, two.second)
-
-    two.run(test)
-    assert len(threads) == 2 and threading.main_thread() not in threads
-
-
 @pytest.mark.parametrize("alias", [None, "no version", "0123456789ab"])
 def test_an_alias_that_names_nothing_changes_nothing(two: Two, alias: str | None, monkeypatch: Any) -> None:
     path, looks = two.releases.folder / "aliases/champion", 0
@@ -423,79 +302,6 @@ def test_a_server_of_a_version_never_moves(two: Two, monkeypatch: pytest.MonkeyP
 
     two.run(test, alias=two.second)
     assert looked == [], "a follower looks at once"
-
-
-def test_a_server_that_stops_while_a_release_is_loaded_answers_what_it_took(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load, forward = Held(monkeypatch, Runtime, "load"), Held(monkeypatch, Runtime, "run")
-
-    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
-        load.held = forward.held = True
-        begun = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
-        await forward.until_begun()
-        two.promote(two.second)
-        await load.until_begun()
-        closing = asyncio.create_task(app.state.answering.close())
-        await asyncio.sleep(0)
-        load.go.set()
-        forward.go.set()
-        await closing
-        assert (await begun).json()["version"] == two.first
-
-    two.run(test)
-
-
-def test_a_server_that_stops_while_a_release_takes_over_answers_what_the_old_one_took(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    forward = Held(monkeypatch, Runtime, "run")
-
-    async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
-        forward.held = True
-        begun = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
-        await forward.until_begun()
-        waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
-        await until_metric(client, 'graft_queue_rows{alias="champion"} 1.0')
-        two.promote(two.second)
-        await until_served(client, two.second)
-        closing = asyncio.create_task(app.state.answering.close())
-        await asyncio.sleep(0.01)
-        assert not closing.done()
-        forward.go.set()
-        await closing
-        assert [(await one).json()["version"] for one in (begun, waits)] == [two.first] * 2
-
-    two.run(test)
-
-
-def test_a_server_stops_and_writes_its_log_though_the_store_never_answers(
-    two: Two, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    current = Held(monkeypatch, Releases, "current")
-
-    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
-        current.held = True
-        await current.until_begun()
-        assert (await client.post("/predict", json={"inputs": ["good"]})).status_code == 200
-
-    two.run(test)
-    [(_, table)] = read(two.releases.folder / "predictions")
-    assert table.num_rows == 1 and current.waiting
-    current.go.set()
-
-
-def test_a_server_stops_though_the_store_never_gives_its_release(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    path_of = Held(monkeypatch, Releases, "path_of")
-    path_of.held = True
-
-    async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
-        await path_of.until_begun()
-        assert (await client.get("/readyz")).status_code == 503
-
-    run(two.releases.folder, test, until_ready=False)
-    assert path_of.waiting
-    path_of.go.set()
 
 
 @pytest.mark.parametrize(("told", "kept"), [(0, [None, None]), (1, ["good", "bad good"])])

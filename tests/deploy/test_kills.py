@@ -46,20 +46,29 @@ def killed_before(step: int, kind: str) -> Iterator[list[int]]:
         yield seen
 
 
+def place(folder: Path, kind: str) -> Releases:
+    return Releases(folder, f"memory://{folder}" if kind == "store" else None)
+
+
+def two(folder: Path, kind: str, bundles: list[Path]) -> tuple[Releases, str, str]:
+    """Releases of which the champion is the first."""
+    releases = place(folder, kind)
+    first, second = map(releases.add, bundles)
+    releases.promote(first, "r", CONTEXT)
+    return releases, first, second
+
+
 @pytest.mark.parametrize("kind", WRITES)
 def test_the_trial_of_a_challenger_ends_behind_the_move(tmp_path: Path, kind: str) -> None:
     bundles = [tiny_bundle(tmp_path / name, project=name) for name in "ab"]
     states = set()
     for step in count(1):
         folder = tmp_path / f"{step}"
-        url = f"memory://{folder}" if kind == "store" else None
-        releases = Releases(folder, url)
-        first, second = (releases.add(bundle) for bundle in bundles)
-        releases.promote(first, "r", CONTEXT)
+        releases, first, second = two(folder, kind, bundles)
         releases.promote(second, "r", CONTEXT, "challenger")
         with killed_before(step, kind) as seen, suppress(Killed):
             releases.promote(second, "cut off", CONTEXT)
-        told = Releases(folder, url)
+        told = place(folder, kind)
         state = (told.current() == second, told.current("challenger"))
         states.add(state)
         line = [(record["alias"], record["from"], record["to"]) for record in told.history()]
@@ -81,10 +90,7 @@ def test_whole_or_not_at_all(tmp_path: Path, kind: str, action: str) -> None:
     bundles = [tiny_bundle(tmp_path / name, project=name) for name in "ab"]
     for step in count(1):
         folder = tmp_path / f"{step}"
-        url = f"memory://{folder}" if kind == "store" else None
-        releases = Releases(folder, url)
-        first, second = (releases.add(bundle) for bundle in bundles)
-        releases.promote(first, "r", CONTEXT)
+        releases, first, second = two(folder, kind, bundles)
         story: list[tuple[str | None, str]] = [(None, first)]
         if action == "rollback":
             releases.promote(second, "r", CONTEXT)
@@ -92,7 +98,7 @@ def test_whole_or_not_at_all(tmp_path: Path, kind: str, action: str) -> None:
         before, to = (first, second) if action == "promote" else (second, first)
         with killed_before(step, kind) as seen, suppress(Killed):
             releases.promote(to, "cut off", CONTEXT) if action == "promote" else releases.rollback("x", CONTEXT)
-        told = Releases(folder, url)
+        told = place(folder, kind)
         assert told.current() in (before, to) and check_bundle(told.path_of()).version == told.current()
         moved = told.current() == to
         assert moves(told) == [*story, *([(before, to)] if moved else [])], f"step {step}"
