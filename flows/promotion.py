@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deploy.releases import ANY
-from tasks.artifacts import read_json
 from tasks.errors import GateError, InputError
 
 if TYPE_CHECKING:
@@ -113,17 +112,15 @@ def passed_bundle(root: Path) -> Path:
 
 def _why_not(root: Path, settings: Receipt) -> str:
     """Why the gate's last yes, if it ever said one, is not about what stands here."""
-    from tasks.receipt.gate import JUDGED, refusals
+    from tasks.receipt.gate import JUDGED, refusals_now
     from tasks.reproduce import unfinished
 
     late = unfinished(root)
     if {*late} - {GATE}:
         return cut_off(late)
-    paths = [root / JUDGED[name] for name in ("chain", "server", "receipt")]
-    if not all(path.is_file() for path in paths):
+    if not all((root / path).is_file() for path in JUDGED.values()):
         return "What the gate judges is not all here: `dvc checkout` brings it, or `graft run`."
-    chain, server, receipt = map(read_json, paths)
-    if refusals(chain | {"breaks": chain["breaks"] + server["breaks"]}, receipt, settings):
+    if refusals_now(root, settings):
         return "The gate did not pass this bundle: see `graft report`, and `graft run` once it is mended."
     return "The gate was not asked about what stands here yet: `graft run` asks it."
 

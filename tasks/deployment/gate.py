@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from tasks.artifacts import read_json, write_json
+from tasks.artifacts import write_json
 from tasks.errors import GateError
-from tasks.receipt.gate import JUDGED, RECORD, judged, refusals
+from tasks.receipt.gate import RECORD, judged, refusals_now
 from tasks.stage import Stage, run
 
 
 def main(stage: Stage) -> None:
     """Pass or raise."""
     settings = stage.params.receipt
-    chain, server, receipt = (read_json(stage.root / JUDGED[name]) for name in ("chain", "server", "receipt"))
-    found = refusals(chain | {"breaks": chain["breaks"] + server["breaks"]}, receipt, settings)
-    if found:
+    if found := refusals_now(stage.root, settings):
         raise GateError(found)
     write_json(stage.out(RECORD), judged(stage.root, settings))
 

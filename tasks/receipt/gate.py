@@ -26,6 +26,12 @@ def refusals(chain: dict[str, Any], receipt: dict[str, Any], settings: Receipt) 
     return found
 
 
+def refusals_now(root: Path, settings: Receipt) -> list[str]:
+    """A sentence for every reason not to ship what stands now; all that is judged is there."""
+    chain, server, receipt = (read_json(root / JUDGED[name]) for name in ("chain", "server", "receipt"))
+    return refusals(chain | {"breaks": chain["breaks"] + server["breaks"]}, receipt, settings)
+
+
 def judged(root: Path, settings: Receipt) -> dict[str, str]:
     """The gate's setting and the sha256 of everything that it is asked about, as it stands now."""
     return {name: sha256_file(root / path) for name, path in JUDGED.items()} | {"gate": settings.gate}
