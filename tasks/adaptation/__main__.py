@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +13,7 @@ from tasks import calibration, features, metrics, zero_shot
 from tasks import network as networks
 from tasks.adaptation import by_words
 from tasks.adaptation.edge import WITHOUT_STEPS, open_workbench
-from tasks.artifacts import read_json, write_json, write_text
+from tasks.artifacts import read_json, write_csv, write_json
 from tasks.network import Network
 from tasks.predictions import Predictions
 from tasks.prepared import Prepared
@@ -43,7 +41,7 @@ def main(stage: Stage) -> None:
     record["temperature"] = 1.0 if validation is None else calibration.temperature(validation, rows.classes)
     kind = {"scope": bench.kind, "objective": bench.learned_from}
     write_json(stage.out(f"{OUT}/adaptation.json"), record | _not_searched(bench) | kind)
-    write_text(stage.out(f"{OUT}/history.csv"), _csv(history))
+    write_csv(stage.out(f"{OUT}/history.csv"), history)
     _save(stage, bench, network)
     test = bench.data.of("test")
     logits = networks.logits(network, bench.encoder, test.encoded)
@@ -194,14 +192,6 @@ def _save(stage: Stage, bench: Workbench, network: Network) -> None:
         folder,
         {"modality": project.modality, "problem": project.problem, "pool": bench.pool, "labels": bench.data.labels},
     )
-
-
-def _csv(history: list[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fieldnames=list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def _job(one: Workbench, steps: int) -> Job:
     part = job.train.at(kept.tolist())
     epochs = max(1, round(steps * settings.batch_rows / len(part)))
     rates = sorted(settings.learning_rates)
-    return replace(job, train=part, rate=rates[len(rates) // 2], epochs=epochs, least_epochs=epochs)
+    return replace(job, train=part, rate=rates[len(rates) // 2], epochs=epochs, least_epochs=epochs, curve=None)
 
 
 def _trained(one: Workbench, network: Network, job: Job) -> float:

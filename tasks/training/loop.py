@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import torch
 
 from tasks import device, metrics
 from tasks import network as networks
+from tasks.artifacts import write_csv
 from tasks.boundary import Place, Store, aside
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
@@ -61,6 +62,7 @@ class Job:
         store: of what lies below the boundary; None runs all blocks at every step.
         halvings: how often the rate may be halved where the loss stops being finite.
         stops: told all epochs after each; whether the training ends here.
+        curve: file that has a row for each epoch so far, for whoever watches; None for nobody.
     """
 
     train: Prepared
@@ -77,6 +79,7 @@ class Job:
     store: Store | None = None
     halvings: int = recovery.HALVINGS
     stops: Callable[[Sequence[Epoch]], bool] = lambda history: False
+    curve: Path | None = None
 
 
 def train(
@@ -141,6 +144,8 @@ def _trained(
                 say(f"{lost}: back to {where}, at rate {recovery.lowered(job.rate, progress):g}.")
                 continue
             progress.history.append(Epoch((epoch + 1) * per_epoch, loss, *(judged or (None, None))))
+            if job.curve and processes.rank() == 0:
+                write_csv(job.curve, [asdict(one) for one in progress.history])
             if steering < progress.best or not judged:
                 progress.best, progress.best_epoch = steering, epoch
                 best = resuming.copied(network)

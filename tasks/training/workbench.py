@@ -27,6 +27,9 @@ from tasks.training.augmentation import Augmentation
 from tasks.training.loop import Job
 from tasks.training.objective import Objective
 
+# No output of a stage: it is there while a training runs, for `dvc plots show`.
+CURVE = "data/adaptation/running.csv"
+
 
 @dataclass(frozen=True)
 class Workbench:
@@ -131,7 +134,10 @@ class Workbench:
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
         job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
-        return replace(job, weights=self.weights(train), augmentation=self.augmentation(), store=self.store())
+        curve = self.stage.root / CURVE
+        return replace(
+            job, weights=self.weights(train), augmentation=self.augmentation(), store=self.store(), curve=curve
+        )
 
     @property
     def balanced(self) -> bool:

@@ -29,6 +29,13 @@ def test_json_round_trip_makes_its_folders(tmp_path: Path) -> None:
     assert artifacts.read_json(tmp_path / "a/b/c.json") == {"ä": [None, 1.5]}
 
 
+def test_a_table_of_cells_has_a_header_and_an_empty_cell_for_none(tmp_path: Path) -> None:
+    artifacts.write_csv(
+        tmp_path / "a.csv", [{"step": 1, "loss": 0.5, "why": "a, b"}, {"step": 2, "loss": None, "why": "c"}]
+    )
+    assert (tmp_path / "a.csv").read_text() == 'step,loss,why\n1,0.5,"a, b"\n2,,c\n'
+
+
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     artifacts.write_text(path, "old")

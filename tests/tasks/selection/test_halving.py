@@ -112,6 +112,7 @@ def test_a_short_adaptation_takes_as_many_steps_as_it_is_given(project: Path) ->
     few, many = short._job(bench, 2), short._job(bench, 3 * rows // size)
     assert (len(few.train), few.epochs) == (2 * size, 1)
     assert (len(many.train), many.epochs) == (rows, 3)
+    assert few.curve is None, "what is watched is the training of the model"
     assert few.train.ids == short._job(bench, 2).train.ids
 
 

@@ -178,6 +178,24 @@ def test_short_epochs_share_one_store(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "resume/1/progress.json").is_file(), "the last epoch is stored, whatever the time"
 
 
+def test_the_curve_has_every_epoch_so_far_and_goes_on_where_a_killed_training_stood(tmp_path: Path) -> None:
+    work, seen = replace(job(), curve=tmp_path / "curve.csv"), []
+
+    def watch(line: str) -> None:
+        seen.append((tmp_path / "curve.csv").read_text().splitlines())
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(work, tmp_path / "resume", watch)
+    _, progress = trained(work, tmp_path / "resume", watch)
+    assert [len(lines) - 1 for lines in seen] == [1, 2, 3, 3, 4, 5]
+    assert seen[-1][0] == "step,training_loss,validation_loss,validation_accuracy"
+    first, last = progress.history[0], progress.history[-1]
+    assert seen[-1][1] == f"8,{first.training_loss},{first.validation_loss},{first.validation_accuracy}"
+    assert seen[-1][-1].startswith(f"40,{last.training_loss},")
+
+
 def test_resuming_what_is_complete_trains_nothing(tmp_path: Path) -> None:
     first, progress = trained(job(), tmp_path / "resume")
     lines: list[str] = []

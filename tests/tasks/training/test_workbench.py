@@ -54,6 +54,11 @@ def test_many_rows_a_label_teach_a_drawn_head(
     assert bench(tmp_path, project__modality=modality).draws_head is drawn
 
 
+def test_a_training_can_be_watched_in_a_file_that_dvc_reads(tmp_path: Path) -> None:
+    curve = bench(tmp_path).job(params().receipt.scratch).curve
+    assert curve == tmp_path / "data/adaptation/running.csv", "DVC overlooks what lies below .graft"
+
+
 def test_augmentation_is_what_the_params_say(tmp_path: Path) -> None:
     settings = params().receipt.scratch
     assert bench(tmp_path).job(settings).augmentation is None
