@@ -22,6 +22,9 @@ MAX_FILE_BYTES = 2**31 - 1
 # A file without a header has a row of somebody's text for one; what users wrote belongs in no log.
 COLUMN_NAME = re.compile(r"^[\w .:/()-]{1,40}$")
 NAMED_COLUMNS = 20
+# What spreadsheets put in the place of a comma.
+OTHER_SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
+MOST_HEADER_BYTES = 1 << 16
 
 
 def _csv(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
@@ -103,7 +106,7 @@ def refuse_unlikely(path: Path) -> None:
     """Refuse what is no file of rows at first sight.
 
     Raises:
-        InputError: no such file, unknown ending, empty file, UTF-16.
+        InputError: no such file, unknown ending, empty file, UTF-16, a CSV of semicolons or tabs.
     """
     if path.suffix.lower() not in READERS:
         raise InputError(f"{path.name}: only files ending in {', '.join(READERS)} are read; convert it to one of them.")
@@ -112,8 +115,13 @@ def refuse_unlikely(path: Path) -> None:
     if path.stat().st_size == 0:
         raise InputError(f"{path.name} is empty: it needs a header and rows.")
     with told(path), path.open("rb") as file:
-        if path.suffix.lower() != ".parquet" and file.read(2) in UTF16_MARKS:
-            raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
+        header = file.readline(MOST_HEADER_BYTES)
+    if path.suffix.lower() != ".parquet" and header[:2] in UTF16_MARKS:
+        raise InputError(f"{path.name} is UTF-16, not UTF-8: convert it, for instance with iconv.")
+    if path.suffix.lower() == ".csv" and b"," not in header:
+        for separator, name in OTHER_SEPARATORS.items():
+            if separator in header:
+                raise InputError(f"{path.name} separates its columns by {name}: write it with commas.")
 
 
 @contextmanager

@@ -150,6 +150,12 @@ def test_utf16_is_told_by_its_name(tmp_path: Path) -> None:
     assert "is UTF-16, not UTF-8" in refusal(tmp_path / "rows.csv", CSV.encode("utf-16"))
 
 
+@pytest.mark.parametrize(("separator", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_columns_that_no_comma_separates_are_told_so(tmp_path: Path, separator: str, name: str) -> None:
+    sentence = refusal(tmp_path / "rows.csv", CSV.replace(",", separator))
+    assert sentence == f"rows.csv separates its columns by {name}: write it with commas."
+
+
 @pytest.mark.parametrize("label", ["007", "true", "2024-01-01", "2024-01-01T10:00:00", "1.0"])
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
 def test_a_label_that_looks_like_something_else_keeps_its_form(tmp_path: Path, ending: str, label: str) -> None:
