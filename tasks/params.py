@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, get_origin
 
@@ -249,8 +250,10 @@ def load(path: Path) -> Params:
 def _sentence(file: str, fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"]) or "the whole file"
     if fault["type"] == "extra_forbidden":
-        accepted = ", ".join(_fields_beside(fault["loc"]))
-        return f"{file}: {where} is not a known key; accepted here: {accepted}."
+        beside = _fields_beside(fault["loc"])
+        near = get_close_matches(str(fault["loc"][-1]), beside, 1)
+        accepted = f"the nearest is {near[0]}" if near else f"accepted here: {', '.join(beside)}"
+        return f"{file}: {where} is not a known key; {accepted}."
     if fault["type"] == "missing":
         return f"{file}: {where} is missing; `graft schema` prints its meaning and range."
     if fault["loc"][-1:] == ("[key]",) and fault["type"] == "string_type":
