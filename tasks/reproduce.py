@@ -29,6 +29,7 @@ KEPT_LINES = 40
 # What dvc advises a person at a prompt to do next.
 ADVICE = re.compile(r"^(To (track|enable)|\s+(git add|dvc config)|Use `dvc push`|(Generating|Updating) lock file|> )")
 RAN = re.compile(r"^Running stage '([^']+)'")
+HELD = "A run or another DVC command holds this project: wait for it to end and run again."
 
 
 @dataclass
@@ -61,7 +62,7 @@ def stale(root: Path) -> dict[str, str]:
             changed: dict[str, Any] = repo.status()
     except Exception as error:  # dvc raises a tree of its own that has no stable root
         if "lock" in type(error).__name__.lower():
-            raise BusyError("Another DVC command holds this project: wait for it to end and run again.") from None
+            raise BusyError(HELD) from None
         said = (str(error).splitlines() or [type(error).__name__])[0]
         if NO_ROOM_TEXT.search(said) or "disk I/O" in said:
             raise InputError(f"DVC could not write its own state ({said}): free the space and run again.") from None
@@ -165,7 +166,7 @@ def _error(ran: list[str], outcomes: dict[str, Path], lines: list[str], phase: s
     if NO_ROOM_TEXT.search(said):
         return InputError(f"DVC could not store the outputs of {phase} ({said[:200]}): free the space and run again.")
     if "is busy" in said or "acquire lock" in said:
-        return BusyError("Another DVC command holds this project: wait for it to end and run again.")
+        return BusyError(HELD)
     return CrashError(f"Phase {phase} ended without an outcome ({said[:300] or 'killed'}): run again to complete it.")
 
 

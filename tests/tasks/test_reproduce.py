@@ -301,7 +301,7 @@ def test_a_living_dvc_holds_the_project(fresh: Path) -> None:
     living_dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"])
     try:
         held_by(fresh, living_dvc.pid)
-        with pytest.raises(BusyError, match="Another DVC command"):
+        with pytest.raises(BusyError, match="A run or another DVC command"):
             repeat(fresh, "selection")
     finally:
         living_dvc.kill()
