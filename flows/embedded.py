@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import InputError
+from tasks.stage import die_with_parent
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -100,7 +101,7 @@ class _Apart(subprocess.Popen[Any]):
     """A class, since what is imported meanwhile may name one."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named | {"start_new_session": True})
+        super().__init__(*given, **named | {"start_new_session": True, "preexec_fn": die_with_parent})
 
 
 @contextmanager
@@ -108,8 +109,8 @@ def sessions_apart() -> Iterator[None]:
     """Let processes that are started here meanwhile have a session of their own, which no signal to our group reaches.
 
     Ctrl-C on a terminal goes to the whole group of processes, and so does what a supervisor sends. The embedded server
-    must not die of it: the run tells it how it ended, and would ask a dead one again for minutes. Prefect, which starts
-    it, has no setting for that.
+    must not die of it: the run tells it how it ended, and would ask a dead one again for minutes. It dies with a run
+    that is killed, which can tell nothing. Prefect, which starts it, has no setting for either.
     """
     popen = subprocess.Popen
     subprocess.Popen = _Apart  # type: ignore[misc]

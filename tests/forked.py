@@ -39,3 +39,11 @@ def forked(work: Callable[[], object], log: Path) -> int:
 def ended(child: int) -> int:
     """Wait for a child: its exit code, or minus the number of the signal that ended it."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def alive(pid: int) -> bool:
+    """Running, and no zombie that waits to be collected."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from flows import embedded
 from tests.factories import REPO
+from tests.forked import alive
+from tests.toy import within
 
 COMMAND = """
 import time
@@ -34,7 +35,8 @@ def children(pid: int) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_command_that_ends_takes_its_server_with_it(tmp_path: Path, number: signal.Signals) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     command = subprocess.Popen(
         [sys.executable, "-c", COMMAND], cwd=REPO, env=environment | {"PREFECT_HOME": str(tmp_path)},
@@ -46,17 +48,15 @@ def test_a_command_that_is_told_to_end_takes_its_server_with_it(tmp_path: Path) 
         assert command.stdout.readline() == "120\n", "the server gets time to start on a busy machine"
         started = children(command.pid)
         assert started, "the server runs"
-        os.killpg(command.pid, signal.SIGTERM)  # as a supervisor does
-        assert command.stdout.readline() == "fault: None\n", "the run can still tell how it ended"
+        os.killpg(command.pid, number)  # as a supervisor does
+        if number == signal.SIGTERM:
+            assert command.stdout.readline() == "fault: None\n", "the run can still tell how it ended"
         command.wait(timeout=30)
-        deadline = time.monotonic() + 10
-        while (left := [pid for pid in started if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        assert left == []
+        assert within(10, lambda: not any(map(alive, started)))
     finally:
         command.kill()
         for pid in started:
-            if Path(f"/proc/{pid}").exists():
+            if alive(pid):
                 os.kill(pid, signal.SIGKILL)
 
 

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from tasks import environment, stage
 from tasks.artifacts import read_json
 from tasks.errors import BusyError, GateError, InputError, refused_write
 from tasks.stage import Stage, one_writer, outs, read_dvc_yaml, run
+from tests.forked import alive
+from tests.toy import within
 
 HOUSE = Path(__file__).resolve().parents[2]
 DVC_YAML = """
@@ -267,19 +268,8 @@ def test_child_dies_with_a_killed_parent() -> None:
         assert alive(child)
         parent.kill()
         parent.wait(timeout=10)
-        deadline = time.monotonic() + 10
-        while alive(child) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert not alive(child)
+        assert within(10, lambda: not alive(child))
     finally:
         parent.stdout.close()
         if alive(child):
             os.kill(child, signal.SIGKILL)
-
-
-def alive(pid: int) -> bool:
-    """Running, and no zombie that waits to be collected."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
