@@ -36,6 +36,9 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.selection $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.selection_full $(SETS) .graft/bench
 	$(BIN)/python -m benchmarks.trainer $(SETS) .graft/bench/trainer
+	$(BIN)/python -m benchmarks.contrastive $(SETS) .graft/bench/contrastive
+	$(BIN)/python -m benchmarks.scopes $(SETS) .graft/bench/scopes small store
+	$(BIN)/python -m benchmarks.kills .graft/bench/kills
 	$(BIN)/python -m benchmarks.planted_faults $(SETS)/text-classification/trec/train.csv $(SETS)/text-classification/banking77/train.csv
 
 $(VENV)/ready: pyproject.toml requirements.lock

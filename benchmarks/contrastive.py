@@ -1,8 +1,8 @@
 """Few rows: the objective contrastive against SetFit, on the same rows, body, steps and rows a step, one thread each.
 
-python -m benchmarks.contrastive DATA WORK PYTHON [DRAWS]: DATA holds the sets; WORK keeps a line a cell, so that a
-killed run goes on where it was; PYTHON is the interpreter of an environment with `benchmarks/peers/setfit.txt`. Each of
-the two loads the body, learns from eight rows a label and answers the set's first test rows; imports are not counted.
+python -m benchmarks.contrastive DATA WORK [DRAWS]: DATA holds the sets; WORK keeps a line a cell, so that a killed run
+goes on where it was; WORK/peers/setfit is an environment with what benchmarks/peers/setfit.txt lists. Each of the two
+loads the body, learns from eight rows a label and answers the set's first test rows; imports are not counted.
 Graft keeps 15 % of these rows for validation and solves its head on all of them; `shipped` is Graft with the steps that
 `params.yaml` has, `float32` the same without bfloat16, which SetFit does not use. Turn and turn about, draw by draw.
 """
@@ -29,7 +29,7 @@ from tasks.stage import fix_randomness
 from tasks.weights import resolve
 
 HOUSE = Path(__file__).resolve().parents[1]
-PEER = HOUSE / "benchmarks/peers/setfit_learns.py"
+PEER = "peers/setfit/bin/python"
 ROWS, MOST_TEST, DEPTH, POOL = 8, 500, 6, "mean"
 # Set -> steps of SetFit, and draws in which Graft takes as many. SetFit takes 16 pairs a step, Graft 32 rows.
 SETS = {"trec": (60, 5), "banking77": (150, 1)}
@@ -77,18 +77,19 @@ def by_graft(params: Params, of: Prepared, folder: Path) -> dict[str, object]:
     return {"answers": answers, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
 
 
-def by_setfit(steps: int, seed: int, python: str, of: Prepared, folder: Path) -> dict[str, object]:
+def by_setfit(steps: int, seed: int, python: Path, of: Prepared, folder: Path) -> dict[str, object]:
     """The same of SetFit, in its own environment."""
     known, test = of.of("train", "validation"), of.of("test")
     given = {"texts": known.inputs, "classes": known.classes.tolist(), "test": test.inputs, "model": str(folder)}
     with TemporaryDirectory() as work:
         into, out = Path(work) / "in.json", Path(work) / "out.json"
         into.write_text(json.dumps(given | {"pairs": PAIRS, "steps": steps, "seed": seed}), encoding="utf-8")
-        subprocess.run([python, str(PEER), str(into), str(out)], check=True, capture_output=True)
+        learns = HOUSE / "benchmarks/peers/setfit_learns.py"
+        subprocess.run([python, learns, into, out], check=True, capture_output=True)
         return dict(json.loads(out.read_text(encoding="utf-8")))
 
 
-def run(data: Path, path: Path, python: str, draws: int) -> None:
+def run(data: Path, path: Path, python: Path, draws: int) -> None:
     """Measure every cell that is not there yet."""
     folder = resolve(text_sets.CANDIDATE, HOUSE)
     fix_randomness(settings(1, SEED))
@@ -125,12 +126,16 @@ def report(path: Path) -> list[str]:
     return lines
 
 
-def main(data: Path, work: Path, python: str, draws: int) -> None:
+def main(data: Path, work: Path, draws: int) -> None:
     """Run what is missing, then print what it says."""
+    python = work / PEER
+    if not python.is_file():
+        print(f"{python} is not there: make it with benchmarks/peers/setfit.txt, or there is nothing to compare.")
+        return
     path = work / "contrastive.jsonl"
     run(data, path, python, draws)
     print("\n".join(report(path)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]) if len(sys.argv) > 4 else 5)
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 5)
