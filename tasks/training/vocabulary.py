@@ -59,8 +59,10 @@ def _table(backbone: Any) -> nn.Embedding | None:
         found = find() if find else None
     except NotImplementedError:  # what transformers raises for a body that looks nothing up
         return None
-    users = [module for module in backbone.modules() if found and getattr(module, "weight", None) is found.weight]
-    return found if isinstance(found, nn.Embedding) and len(users) == 1 else None
+    if not isinstance(found, nn.Embedding):  # of an image's patches it is what cuts them out
+        return None
+    users = [module for module in backbone.modules() if getattr(module, "weight", None) is found.weight]
+    return found if len(users) == 1 else None
 
 
 def _learns(backbone: nn.Module, table: nn.Embedding, scope: Scope) -> bool:

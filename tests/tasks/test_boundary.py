@@ -13,12 +13,16 @@ from torch import nn
 
 from tasks.boundary import Store, aside
 from tasks.modalities.contract import Arrays
+from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.training.loop import Job, train
 from tasks.training.objective.supervised import Supervised
+from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
+from tests.tasks.modalities.image.test_backbone import Pixels, images
+from tests.tasks.modalities.image.test_backbone import made as written
 from tests.tasks.training.test_loop import SETTINGS, ToyEncoder, job, rows, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_scope import Stack, lora, scope, stack
@@ -154,3 +158,20 @@ def test_families_of_text_train_to_the_same_bytes_with_and_without(models: Path,
     assert not any("cannot stand aside" in line for line in lines)
     assert same(kept, run(made(), replace(work, store=store(tmp_path / "b", 0.0))))
     assert list((tmp_path / "a").iterdir())
+
+
+@pytest.mark.parametrize("family", ["ViT", "ConvNext"])
+def test_families_of_images_train_to_the_same_bytes_with_and_without(tmp_path: Path, family: str) -> None:
+    folder = written(tmp_path / family, family, IMAGES[family])
+
+    def made() -> Network:
+        torch.manual_seed(3)
+        body = image.load(folder)
+        return Network(body, nn.Linear(body.width, 2))
+
+    drawn = [{"pixel_values": one.numpy()} for one in images(18)["pixel_values"]]
+    few, judged = (replace(rows(n, 1), encoded=part) for n, part in ((12, drawn[:12]), (6, drawn[12:])))
+    work = Job(few, judged, Pixels(), SETTINGS, 0.01, 2, 3, "float32")  # type: ignore[arg-type]
+    kept = run(made(), replace(work, store=store(tmp_path / "a")))
+    assert list((tmp_path / "a").iterdir()) and not same(kept, made())
+    assert same(kept, run(made(), replace(work, store=store(tmp_path / "b", 0.0))))

@@ -20,7 +20,8 @@ from tasks.training import loop
 from tasks.training.loop import train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.vocabulary import narrowed
-from tests.projects import write_image_model
+from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
+from tests.tasks.modalities.image.test_backbone import made as written
 from tests.tasks.training.test_loop import ToyEncoder, job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_scope import scope
@@ -111,9 +112,9 @@ def test_a_table_that_does_not_learn_or_is_not_its_own_is_left_alone(models: Pat
         assert len(table(body).weight) == 14
 
 
-def test_a_body_that_looks_nothing_up_is_left_alone(tmp_path: Path) -> None:
-    write_image_model(tmp_path)
-    body = image.load(tmp_path)
+@pytest.mark.parametrize("family", IMAGES)
+def test_a_body_that_looks_nothing_up_is_left_alone(tmp_path: Path, family: str) -> None:
+    body = image.load(written(tmp_path, family, IMAGES[family]))
     before = body.state_dict()
     with narrowed(body, FULL, ToyEncoder(), ROWS):  # type: ignore[arg-type]
         assert body.state_dict().keys() == before.keys()

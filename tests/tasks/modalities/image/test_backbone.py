@@ -441,6 +441,9 @@ def test_only_a_pretrained_net_keeps_its_statistics_in_training(models: Path, fa
 class Pixels:
     """Encoder of rows that are images already."""
 
+    def positions(self, row: dict[str, np.ndarray]) -> int:
+        return 1
+
     def collate(self, encoded: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         return {"pixel_values": np.stack([row["pixel_values"] for row in encoded])}
 
