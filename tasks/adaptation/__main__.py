@@ -60,8 +60,12 @@ Outcome = tuple[Network, np.ndarray | None, dict[str, Any], list[dict[str, Any]]
 
 def _adapted(bench: Workbench) -> Outcome:
     make, wanted = bench.maker(bench.backbones.load), bench.stage.params.resources.processes
-    if wanted > 1 and (bench.solved or bench.kind == zero_shot.SCOPE):
-        bench.stage.say(f"One process computes: resources.processes is {wanted}, but only steps by labels are shared.")
+    if bench.solved or bench.kind == zero_shot.SCOPE:
+        processes.alone(wanted)
+        if wanted > 1:
+            bench.stage.say(
+                f"One process computes: resources.processes is {wanted}, but only steps by labels are shared."
+            )
     if bench.kind == zero_shot.SCOPE:
         return _name(bench, make())
     if bench.kind == "frozen":

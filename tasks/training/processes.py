@@ -132,11 +132,7 @@ def begin(count: int, target: torch.device) -> None:
     """
     if world() == count == 1:
         return
-    if world() not in (1, count):
-        raise InputError(
-            f"The launcher started {world()} processes, but resources.processes is {count}: set it to {world()}, or "
-            f"launch {count}."
-        )
+    _as_launched(count)
     if target.type == "cuda" and (there := torch.cuda.device_count()) < count:
         raise InputError(
             f"resources.processes is {count}, but torch sees {there} GPU: set it to {there}, or resources.device to "
@@ -147,6 +143,26 @@ def begin(count: int, target: torch.device) -> None:
     from accelerate import PartialState
 
     PartialState(cpu=target.type == "cpu", timeout=PATIENCE)
+
+
+def alone(count: int) -> None:
+    """Where nothing is shared, a follower that a launcher started ends here, and the leader goes on alone.
+
+    Raises:
+        InputError: a launcher started another number.
+    """
+    _as_launched(count)
+    if rank() > 0:
+        sys.exit(0)
+    os.environ.pop("MASTER_ADDR", None)
+
+
+def _as_launched(count: int) -> None:
+    if world() not in (1, count):
+        raise InputError(
+            f"The launcher started {world()} processes, but resources.processes is {count}: set it to {world()}, or "
+            f"launch {count}."
+        )
 
 
 def _start(count: int) -> None:

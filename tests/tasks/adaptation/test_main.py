@@ -19,7 +19,7 @@ from tasks import features, metrics, prepared
 from tasks import network as networks
 from tasks.adaptation import __main__ as adaptation
 from tasks.adaptation.edge import open_workbench
-from tasks.artifacts import read_json, sha256_folder, write_json
+from tasks.artifacts import read_json, sha256_file, sha256_folder, write_json
 from tasks.errors import InputError
 from tasks.modalities import part
 from tasks.modalities.text import settings
@@ -167,12 +167,12 @@ def test_a_search_that_was_interrupted_leaves_the_same_bytes(
             run_stage(root, "adaptation")
     run_stage(root, "adaptation")
     names = ("model", "adaptation.json", "metrics.json", "history.csv")
-    assert [read(root, name) for name in names] == [read(searched, name) for name in names]
+    assert [sha256(root, name) for name in names] == [sha256(searched, name) for name in names]
 
 
-def read(root: Path, name: str) -> Any:
+def sha256(root: Path, name: str) -> Any:
     path = root / "data/adaptation" / name
-    return sha256_folder(path) if path.is_dir() else path.read_text()
+    return sha256_folder(path) if path.is_dir() else sha256_file(path)
 
 
 def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
@@ -293,6 +293,23 @@ def test_what_is_not_shared_by_processes_says_so(
     (root / "params.yaml").write_text(yaml.safe_dump(tree))
     run_stage(root, "adaptation")
     assert "resources.processes is 2, but only steps by labels are shared" in capsys.readouterr().out
+
+
+def test_a_launcher_of_two_changes_nothing_where_one_process_computes(project: Path, tmp_path: Path) -> None:
+    alone, launched = (copied(project, tmp_path / name, "full", "contrastive") for name in ("alone", "launched"))
+    run_stage(alone, "adaptation")
+    tree = yaml.safe_load((launched / "params.yaml").read_text())
+    tree["resources"]["processes"] = 2
+    (launched / "params.yaml").write_text(yaml.safe_dump(tree))
+    two = ["--multi_gpu", "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
+    more = ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "tasks.adaptation"]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *two, *more]
+    environment = os.environ | {"PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, cwd=launched, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("One process computes: resources.processes is 2") == 1
+    names = ("model", "adaptation.json", "predictions.arrow")
+    assert [sha256(launched, name) for name in names] == [sha256(alone, name) for name in names]
 
 
 @pytest.mark.parametrize("modality", KINDS)

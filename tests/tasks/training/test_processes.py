@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +73,27 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         processes.begin(2, torch.device("cuda"))
 
 
+@pytest.mark.parametrize("meet", [lambda count: processes.begin(count, torch.device("cpu")), processes.alone])
 @pytest.mark.parametrize("count", [1, 2])
-def test_another_number_than_the_launchers_is_refused(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+def test_another_number_than_the_launchers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, count: int, meet: Callable[[int], None]
+) -> None:
     for name, value in {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "3"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(sys.modules, "accelerate", None)  # nothing is awaited
     with pytest.raises(InputError, match=f"started 3 processes, but resources.processes is {count}: set it to 3"):
-        processes.begin(count, torch.device("cpu"))
+        meet(count)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_where_nothing_is_shared_a_launchers_follower_ends_and_the_leader_is_alone(
+    monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": str(rank)}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) if rank else nullcontext() as ended:
+        processes.alone(2)
+    assert ended.value.code == 0 if ended else processes.world() == 1
 
 
 def test_alone_nothing_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
