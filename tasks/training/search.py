@@ -31,12 +31,24 @@ def best_rate(
         return job.settings.learning_rates[0], {}
     losses: dict[float, float] = {}
     for rate in sorted(job.settings.learning_rates):
-        epochs = job.settings.search_epochs
-        trial = replace(job, rate=rate, epochs=epochs, least_epochs=epochs, halvings=0)
-        losses[rate] = train(make(), scope, objective, trial, resume / f"search-{rate:g}", say).best
+        tried, whole = trial(make(), scope, objective, replace(job, rate=rate), resume / f"search-{rate:g}", say)
+        losses[rate] = tried.best if whole else math.inf
     rate = min(losses, key=lambda rate: (losses[rate], rate))
     _refuse_divergence(losses[rate], job)
     return rate, losses
+
+
+def trial(
+    network: Network, scope: Scope, objective: Objective, job: Job, resume: Path, say: Callable[[str], None]
+) -> tuple[Progress, bool]:
+    """A training of `search_epochs`, and whether it had all of them.
+
+    One that diverges loses, in whichever epoch: at half the rate it would stand for a rate that it did not have.
+    """
+    epochs = job.settings.search_epochs
+    short = replace(job, epochs=epochs, least_epochs=epochs, halvings=0)
+    progress = train(network, scope, objective, short, resume, say)
+    return progress, len(progress.history) == epochs
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tasks.training.loop import Job, train
 from tasks.training.objective import Objective
 from tasks.training.resuming import Epoch
 from tasks.training.scope import Scope
-from tasks.training.search import RATES, Trained, search_and_train
+from tasks.training.search import RATES, Trained, search_and_train, trial
 from tasks.training.study import Stops, Values
 from tasks.training.workbench import Workbench
 
@@ -98,11 +98,9 @@ def _of_winner(
     resume, say, known = bench.resume_folder(), bench.stage.say, usual(bench, settings)
 
     def tried(values: Values, stops: Stops, folder: Path) -> tuple[Sequence[Epoch], bool]:
-        one, epochs = set_up(bench, kind, settings, known | values), settings.search_epochs
-        # One that diverges loses: at half the rate it would stand for a rate that it did not have.
-        job = replace(one.job, epochs=epochs, least_epochs=epochs, halvings=0, stops=stops)
-        history = train(make(), one.scope, one.objective, job, folder, say).history
-        return history, len(history) == epochs
+        one = set_up(bench, kind, settings, known | values)
+        progress, whole = trial(make(), one.scope, one.objective, replace(one.job, stops=stops), folder, say)
+        return progress.history, whole
 
     found = study.run(space, known, trials, bench.stage.params.project.seed, tried, resume, say)
     for place in study.ranked(found):

@@ -27,7 +27,7 @@ from tasks.network import Network, load
 from tasks.params import load as load_params
 from tasks.problems.classification.answer import probabilities
 from tasks.stage import Stage
-from tasks.training import tuning
+from tasks.training import search, tuning
 from tasks.training.loop import Progress, train
 from tasks.training.scope import SCOPES
 from tasks.training.search import RATES, Trained
@@ -161,8 +161,8 @@ def test_a_search_that_was_interrupted_leaves_the_same_bytes(
         return train(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(tuning, "train", interrupted)
-        patched.setattr(adaptation, "train", interrupted)
+        for module in (search, tuning, adaptation):
+            patched.setattr(module, "train", interrupted)
         with pytest.raises(KeyboardInterrupt):
             run_stage(root, "adaptation")
     run_stage(root, "adaptation")
@@ -243,7 +243,7 @@ def test_trials_of_which_none_stays_finite_are_refused(
 ) -> None:
     root = searching(project, tmp_path / "project", seeds=1)
     with_kind(root, "lora")
-    monkeypatch.setattr(tuning, "train", lambda *arguments: Progress([], float("inf"), 0, True))
+    monkeypatch.setattr(search, "train", lambda *arguments: Progress([], float("inf"), 0, True))
     with pytest.raises(InputError, match="None of 3 trials kept the loss finite") as caught:
         run_stage(root, "adaptation")
     assert f"lower adaptation.search.space.learning_rate, or {RATES}" in str(caught.value)
@@ -265,7 +265,8 @@ def test_a_winner_that_diverges_in_the_whole_training_gives_way_to_the_next(
                 return Progress([], float("inf"), 0, True)
         return train(*arguments)
 
-    monkeypatch.setattr(tuning, "train", diverging)
+    for module in (search, tuning):
+        monkeypatch.setattr(module, "train", diverging)
     run_stage(root, "adaptation")
     study = read_json(root / "data/adaptation/adaptation.json")["study"]
     losses = [min(one["losses"]) for one in study["trials"]]

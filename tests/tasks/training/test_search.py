@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tasks.artifacts import canonical_json
 from tasks.training import search as rates
 from tasks.training.loop import Job, Progress
+from tasks.training.resuming import Epoch
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_loop import search
 
@@ -29,6 +31,15 @@ def test_one_rate_is_recorded_without_a_search(tmp_path: Path) -> None:
     assert (record["learning_rate"], record["search"]) == (0.05, {})
 
 
+def test_a_rate_that_diverges_after_its_first_epoch_loses_whatever_that_reached(tmp_path: Path) -> None:
+    found = search(tmp_path, [1e-4, 0.2], limit=2.0)  # at 0.2 the toy's weights pass it in the second of two epochs
+    assert found.rate == 1e-4 and found.losses[0.2] == math.inf
+
+
+def whole(job: Job, loss: float) -> Progress:
+    return Progress([Epoch(8, loss, loss, 0.5)] * job.epochs, loss, 0)
+
+
 def test_a_rate_that_is_too_high_for_a_long_training_gives_way_to_a_lower_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -39,7 +50,7 @@ def test_a_rate_that_is_too_high_for_a_long_training_gives_way_to_a_lower_one(
     def train(network: object, scope: object, objective: object, job: Job, resume: Path, say: object) -> Progress:
         told.append(job.rate)
         losses = trials if resume.name.startswith("search") else long
-        return Progress([], losses[job.rate], 0)
+        return whole(job, losses[job.rate])
 
     monkeypatch.setattr(rates, "train", train)
     found = search(tmp_path, [0.1, 0.2, 0.3])
@@ -51,7 +62,7 @@ def test_the_better_of_two_trainings_is_kept(tmp_path: Path, monkeypatch: pytest
     long = {0.1: 0.9, 0.3: 0.6}
 
     def train(network: object, scope: object, objective: object, job: Job, resume: Path, say: object) -> Progress:
-        return Progress([], {0.1: 0.8, 0.3: 0.5}[job.rate] if "search" in resume.name else long[job.rate], 0)
+        return whole(job, {0.1: 0.8, 0.3: 0.5}[job.rate] if "search" in resume.name else long[job.rate])
 
     monkeypatch.setattr(rates, "train", train)
     assert search(tmp_path, [0.1, 0.3]).rate == 0.3
