@@ -72,11 +72,15 @@ class Learning:
             if level not in levels_awake:
                 module.training = False
 
-    def step(self, max_norm: float) -> None:
-        """Move the weights by their gradients, clipped to this L2 norm, and forget these."""
-        nn.utils.clip_grad_norm_(self._parameters(), max_norm)
+    def step(self, max_norm: float) -> bool:
+        """Move the weights by their gradients, clipped to this L2 norm, and forget these; whether all were finite."""
+        parameters = self._parameters()
+        norm = nn.utils.clip_grad_norm_(parameters, max_norm)
+        # Of finite ones the norm may overflow: they are clipped to 0 then, while others are no number.
+        finite = bool(norm.isfinite()) or all(one.grad is None or one.grad.isfinite().all() for one in parameters)
         self.optimizer.step()
         self.forget()
+        return finite
 
     def forget(self) -> None:
         """Drop the gradients."""

@@ -192,10 +192,10 @@ def _one_epoch(
         learning.follow(progress, job.rate * schedule(progress, settings.warmup_share, settings.decay))
         compute = partial(_gradients, network, objective, job, rows, step, progress, place)
         losses.append(fit(compute, partial(_positions, job, rows), settings.pass_positions))
-        learning.step(settings.max_gradient_norm)
+        finite = learning.step(settings.max_gradient_norm)
         pace(step + 1, per_epoch * job.epochs, len(rows))
-        if not math.isfinite(losses[-1]):
-            break
+        if not (finite and math.isfinite(losses[-1])):
+            return math.inf
     return float(np.mean(losses))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tasks.network import Network
 from tasks.problems.classification import learn
 from tasks.training import loop, recovery
 from tasks.training.loop import Progress, train
+from tasks.training.objective.contrastive import Contrastive
 from tasks.training.objective.supervised import Supervised
 from tasks.training.resuming import Epoch, copied
 from tests.tasks.training.test_loop import FULL, job, network, same, search
@@ -61,6 +63,35 @@ def test_killed_before_or_after_it_ends_like_undisturbed(tmp_path: Path, line: s
         trained(tmp_path / "resume", interrupt)
     resumed, progress = trained(tmp_path / "resume")
     assert same(resumed, undisturbed) and progress == whole
+
+
+@dataclass(frozen=True)
+class Steep(Contrastive):
+    """Pairs to whose last loss, the first time, something is added that is 0."""
+
+    add: Callable[[torch.Tensor], torch.Tensor]
+    seen: list[float]
+
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+        total, parts = super().loss(logits, features, classes, progress)
+        self.seen.append(progress)
+        return total + self.add(features) if len(self.seen) == self.epoch_steps else total, parts
+
+
+@pytest.mark.parametrize(
+    ("add", "lost"),
+    [
+        (lambda features: (0 * features).sum().sqrt(), [1]),  # its gradient is no number
+        (lambda features: 1e25 * (features - features.detach()).sum(), []),  # the square of its gradient overflows
+    ],
+)
+def test_gradients_that_are_not_finite_are_a_loss_that_is_not_where_no_epoch_is_judged(
+    add: Callable[[torch.Tensor], torch.Tensor], lost: list[int]
+) -> None:
+    made, pairs = network(), Steep(4, 8, 0.1, add, [])
+    progress = train(made, FULL, pairs, replace(job(), epochs=1), None, lambda line: None)
+    assert (progress.rolled_back, len(pairs.seen)) == (lost, 4 + 4 * len(lost)), "once more for each"
+    assert all(torch.isfinite(value).all() for value in made.state_dict().values())
 
 
 def test_it_goes_back_a_few_times_only() -> None:
