@@ -125,12 +125,10 @@ def _trained(
     progress.learned = learning.count
     per_epoch = objective.steps(job.train)
     stored, pace = time.monotonic(), Pace(f"Rate {job.rate:g}", say)
+    fit = partial(memory.fitted, progress=progress, forget=learning.forget, say=say, divisible=objective.divisible)
     with _below(network, learning, job, say) as place:
         while not progress.stopped and len(progress.history) < job.epochs:
             epoch, rate = len(progress.history), recovery.lowered(job.rate, progress)
-            fit = partial(
-                memory.fitted, progress=progress, forget=learning.forget, say=say, divisible=objective.divisible
-            )
             loss = _one_epoch(network, objective, learning, replace(job, rate=rate), epoch, place, fit, pace)
             judged = _evaluate(network, job, place) if math.isfinite(loss) and objective.learns_head else None
             steering = judged[0] if judged else loss
@@ -226,7 +224,7 @@ def _gradients(
         classes = torch.from_numpy(job.train.classes[rows][part]).to(target)
         with torch.autocast(target.type, dtype=torch.bfloat16, enabled=job.precision == "bfloat16"):
             logits, features = network(inputs)
-            loss, _ = objective.loss(logits, features, classes, progress)
+            loss = objective.loss(logits, features, classes, progress)
         loss = loss * (counts * len(part) / of_step)
         loss.backward()
         total += float(loss.detach())

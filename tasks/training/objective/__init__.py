@@ -39,8 +39,8 @@ class Objective(Protocol):
     def steps(self, data: Prepared) -> int:
         """Steps of one epoch."""
 
-    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        """Total loss of a batch that went through the network, and its named parts, which add up to it.
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+        """Of a batch that went through the network: a scalar, in nats a row.
 
         Args:
             logits: (N, K).
@@ -82,14 +82,9 @@ class WeightedSum:
     def steps(self, data: Prepared) -> int:
         return self.parts[0].objective.steps(data)
 
-    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        total, told = 0.0, dict[str, float]()
-        for part in self.parts:
-            weight = part.weight.at(progress)
-            loss, named = part.objective.loss(logits, features, classes, progress)
-            total += weight * loss
-            told |= {name: weight * value for name, value in named.items()}
-        return total, told
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+        passed = (logits, features, classes, progress)
+        return sum(part.weight.at(progress) * part.objective.loss(*passed) for part in self.parts)
 
 
 def get(

@@ -61,9 +61,8 @@ class Contrastive:
         for _ in range(self.epoch_steps):
             yield _drawn(paired, self.batch_rows, random)
 
-    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
-        total = supervised_contrastive(features, classes, self.temperature)
-        return total, {"contrastive": float(total.detach())}
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
+        return supervised_contrastive(features, classes, self.temperature)
 
 
 def _drawn(of_label: list[np.ndarray], rows: int, random: np.random.Generator) -> list[int]:

@@ -70,13 +70,11 @@ class Supervised:
         for i in random.permutation(len(chunks)):
             yield chunks[i]
 
-    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> tuple[Any, dict[str, float]]:
+    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
         weights = None if self.weights is None else logits.new_tensor(self.weights, dtype=torch.float32)
         if self.mixup:
-            total = self._mixed(logits, classes, weights)
-        else:
-            total = self.learn.loss(logits, classes, weights, self.smoothing)
-        return total, {"cross_entropy": float(total.detach())}
+            return self._mixed(logits, classes, weights)
+        return self.learn.loss(logits, classes, weights, self.smoothing)
 
     def _mixed(self, logits: Any, classes: Any, weights: Any) -> Any:
         """Loss of rows whose features are mixed with another's, against both labels by their shares.

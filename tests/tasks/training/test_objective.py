@@ -99,9 +99,7 @@ def test_the_loss_has_its_parts_and_moves_the_body(kind: str) -> None:
     objective, data = made(kind)[0], rows(8, 1)
     net = network().eval()
     passed = net(loop.networks.tensors(job().encoder, data.encoded))
-    total, parts = objective.loss(*passed, classes_of(data), 0.0)
-    assert sum(parts.values()) == pytest.approx(float(total.detach()))
-    total.backward()
+    objective.loss(*passed, classes_of(data), 0.0).backward()
     assert net.backbone.words.weight.grad.abs().sum() > 0
     assert (net.head.weight.grad is not None) is objective.learns_head, "a head that learns is one that judges"
 
@@ -114,7 +112,7 @@ def test_a_batch_is_divided_only_where_its_loss_is_the_mean_of_its_parts(kind: s
     def loss(places: slice) -> float:
         torch.manual_seed(0)
         inputs = loop.networks.tensors(job().encoder, data.encoded[places])
-        return float(objective.loss(*net(inputs), classes_of(data)[places], 0.0)[0].detach())
+        return float(objective.loss(*net(inputs), classes_of(data)[places], 0.0).detach())
 
     whole, parts = loss(slice(8)), [loss(slice(4)), loss(slice(4, 8))]
     assert bool(abs(whole - np.mean(parts)) < 1e-6) is objective.divisible
@@ -157,8 +155,7 @@ class Rising(Contrastive):
     """Its loss rises whatever is learned."""
 
     def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
-        total, parts = super().loss(logits, features, classes, progress)
-        return total + 100 * progress, parts
+        return super().loss(logits, features, classes, progress) + 100 * progress
 
 
 def test_an_epoch_that_no_head_can_judge_says_so_and_is_kept() -> None:
@@ -191,7 +188,7 @@ def supervised(**changes: Any) -> Any:
 
 def test_smoothed_targets_by_hand() -> None:
     logits = [0.0, math.log(3)]  # probabilities 1/4 and 3/4
-    found, _ = supervised(label_smoothing=0.2).loss(torch.tensor([logits]), None, torch.tensor([1]), 0.0)
+    found = supervised(label_smoothing=0.2).loss(torch.tensor([logits]), None, torch.tensor([1]), 0.0)
     assert float(found) == pytest.approx(-0.9 * math.log(3 / 4) - 0.1 * math.log(1 / 4))
     weighted = learn.loss(torch.tensor([logits]), torch.tensor([1]), torch.tensor([1.0, 2.0]), 0.2)
     assert float(weighted) == pytest.approx(2 * float(found)), "a label's weight counts for its rows"
@@ -200,7 +197,7 @@ def test_smoothed_targets_by_hand() -> None:
 def test_mixed_rows_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.distributions.Beta, "sample", lambda self: torch.tensor(0.75))
     monkeypatch.setattr(torch, "randperm", lambda count: torch.tensor([1, 0]))
-    found, _ = supervised(mixup=0.2).loss(torch.tensor([[4.0, 0.0], [0.0, 4.0]]), None, torch.tensor([0, 1]), 0.0)
+    found = supervised(mixup=0.2).loss(torch.tensor([[4.0, 0.0], [0.0, 4.0]]), None, torch.tensor([0, 1]), 0.0)
     # Each row is three quarters itself: logits 3 and 1 for its own label and the other's.
     own, other = math.log(1 + math.exp(-2)), math.log(1 + math.exp(2))
     assert float(found) == pytest.approx(0.75 * own + 0.25 * other)
@@ -277,7 +274,7 @@ def test_pairs_in_bfloat16_are_compared_in_float32() -> None:
     objective, work = made("contrastive")
     inputs = loop.networks.tensors(work.encoder, work.train.encoded[:8])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, _ = objective.loss(*network()(inputs), torch.from_numpy(work.train.classes[:8]), 0.0)
+        total = objective.loss(*network()(inputs), torch.from_numpy(work.train.classes[:8]), 0.0)
     assert total.dtype == torch.float32
     # Similarities that differ by less than bfloat16 tells apart.
     features, classes = torch.tensor([[1.0, 0.0], [1.0, 0.03], [1.0, 0.05]]), torch.tensor([0, 0, 1])
