@@ -7,6 +7,7 @@ rows of its length, and whether it is read from the store or, where that is full
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,6 +170,7 @@ def _kept(
                 if file.tell() + states.nbytes > store.limit_gb * 1e9:
                     break
                 file.write(states.tobytes())
+                os.utime(made)  # which a write to a file in it does not touch
                 rows += group
                 shapes += [states.shape[1:]] * len(group)
         np.save(made / ROWS, np.array(rows, dtype=np.int64), allow_pickle=False)

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tasks.network import BATCH_ROWS, batches, tensors
 from tasks.weights import snapshot_files
 
 Key = tuple[int, str]
+# Without a word from its writer, who touches the folder at each batch.
 ABANDONED_SECONDS = 3600
 
 
@@ -45,7 +47,7 @@ def pooled(
     """
 
     def fill(made: Path) -> None:
-        for (depth, pool), values in compute(backbone, encoder, encoded, pools).items():
+        for (depth, pool), values in compute(backbone, encoder, encoded, pools, partial(os.utime, made)).items():
             np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
 
     folder = entry(store, limit_gb, identity | {"rows": hash_rows(encoded), "pools": sorted(pools)}, fill)
@@ -59,7 +61,7 @@ def entry(store: Path, limit_gb: float, content: dict[str, Any], fill: Callable[
         store: its folder.
         limit_gb: the least recently used other entries leave above this size.
         content: all that the entry depends on.
-        fill: writes it into an empty folder.
+        fill: writes it into an empty folder, and touches that now and then: else it is taken for one that was left.
     """
     folder = store / sha256_text(canonical_json(content))
     if folder.is_dir():
@@ -92,9 +94,21 @@ def identity(
 
 
 def compute(
-    backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays], pools: Sequence[str]
+    backbone: Backbone,
+    encoder: Encoder,
+    encoded: Sequence[Arrays],
+    pools: Sequence[str],
+    goes_on: Callable[[], None] = lambda: None,
 ) -> dict[Key, np.ndarray]:
-    """The features themselves, in batches of neighbours in length whose make-up depends on the rows alone."""
+    """The features themselves, in batches of neighbours in length whose make-up depends on the rows alone.
+
+    Args:
+        backbone: in evaluation mode, uncut.
+        encoder: makes batches of `encoded`.
+        encoded: one dict of unpadded arrays per row.
+        pools: names of pools.
+        goes_on: called after each batch.
+    """
     parts: dict[Key, np.ndarray] = {}
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
@@ -102,6 +116,7 @@ def compute(
             for key, values in backbone.pooled_at_all_depths(batch, pools).items():
                 whole = parts.setdefault(key, np.empty((len(encoded), values.shape[1]), dtype=np.float32))
                 whole[rows] = values.float().cpu().numpy()
+            goes_on()
     return parts
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.boundary import Store, aside
+from tasks import features
+from tasks.boundary import Lower, Store, aside
 from tasks.modalities.contract import Arrays
 from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text
@@ -77,6 +80,21 @@ def test_rows_that_do_not_fit_are_told(tmp_path: Path) -> None:
     assert len(kept) == 1 and kept[0].endswith(" of 80 rows: the rest are recomputed.")
     (values,) = tmp_path.glob("*/values.float32")
     assert 2000 < values.stat().st_size <= 3000
+
+
+def test_a_store_that_takes_long_to_fill_is_not_taken_for_one_that_was_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = Lower.compute
+
+    def slow(self: Lower, group: Sequence[Arrays]) -> Any:
+        features._trim(tmp_path, 1.0, keep=tmp_path)  # by another writer
+        for writing in tmp_path.glob(".*"):
+            os.utime(writing, (time.time() - 2 * features.ABANDONED_SECONDS,) * 2)
+        return computed(self, group)
+
+    monkeypatch.setattr(Lower, "compute", slow)
+    assert passed(tmp_path, 1.0) == 2 + 2 + 60 + 20
 
 
 def test_other_weights_below_are_other_outputs_and_weights_above_are_not(tmp_path: Path) -> None:

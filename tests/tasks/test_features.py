@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +178,26 @@ def test_abandoned_folders_leave_and_those_of_a_living_writer_do_not_count(tmp_p
     entry(tmp_path, "other", 100, 50)
     features._trim(tmp_path, 250e-6, keep=kept)
     assert names(tmp_path) == {".key.young", "kept", "other"}
+
+
+class Slow(Backbone):
+    """Takes two hours a pass, in which another writer trims the store."""
+
+    def __init__(self, store: Path) -> None:
+        super().__init__()
+        self.store = store
+
+    def pooled_at_all_depths(self, *arguments: Any) -> Any:
+        features._trim(self.store, 1.0, keep=self.store)
+        for writing in self.store.glob(".*"):
+            os.utime(writing, (time.time() - 2 * HOUR,) * 2)
+        return super().pooled_at_all_depths(*arguments)
+
+
+def test_a_writer_that_takes_long_is_not_taken_for_a_killed_one(tmp_path: Path) -> None:
+    many, slow = rows(), Slow(tmp_path)
+    assert same(pooled(tmp_path, slow, many), features.compute(Backbone(), Encoder(), many, POOLS))  # type: ignore[arg-type]
+    assert slow.passes > 1
 
 
 def test_identity_follows_the_files_of_the_model_and_the_threads(tmp_path: Path) -> None:
