@@ -115,7 +115,11 @@ def _train(bench: Workbench, network: Network) -> Outcome:
     settings, search = bench.stage.params.adaptation.training, bench.stage.params.adaptation.search
     processes.begin(bench.stage.params.resources.processes, bench.device)
     solved = bench.from_solved_head(network)
-    make, first = (bench.maker(bench.backbones.load), "drawn") if bench.draws_head else (solved, "solved")
+    first = "drawn" if bench.draws_head else "solved"
+
+    def make(seed: int | None = None) -> Network:
+        return bench.maker(bench.backbones.load, seed)() if bench.draws_head else solved()
+
     rows, weights = bench.data.of("validation"), bench.weights(bench.data.of("train"))
     start = networks.logits(solved(), bench.encoder, rows.encoded)
     start_loss = validation_loss(metrics.judge(rows.classes, probabilities(start)), weights)
@@ -139,7 +143,7 @@ def _train(bench: Workbench, network: Network) -> Outcome:
 def _by_seeds(
     bench: Workbench,
     found: Trained,
-    make: Callable[[], Network],
+    make: Callable[[int], Network],
     start: tuple[float, np.ndarray],
     own: dict[str, float],
 ) -> dict[str, Any]:
@@ -148,7 +152,7 @@ def _by_seeds(
     Args:
         bench: of the training.
         found: what won.
-        make: networks that steps start from.
+        make: the network that a seed's steps start from.
         start: validation loss and logits of the solved head, which stays for any seed that does not beat it.
         own: scores of the model.
     """
@@ -158,7 +162,7 @@ def _by_seeds(
 
     def score(job: Job, folder: Path) -> dict[str, float]:
         bench.stage.say(f"Training it again by seed {job.seed}.")
-        network = make()
+        network = make(job.seed)
         beats = train(network, one.scope, one.objective, job, folder, bench.stage.say).best < start[0]
         return _scores(rows, networks.logits(network, bench.encoder, rows.encoded) if beats else start[1])
 

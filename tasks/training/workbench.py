@@ -94,11 +94,11 @@ class Workbench:
         """What trains."""
         return device.pick(self.stage.params.resources.device)
 
-    def maker(self, load: Callable[[Path, int, str], Any]) -> Callable[[], Network]:
-        """A function that makes the same network at every call, weights drawn from the project's seed."""
+    def maker(self, load: Callable[[Path, int, str], Any], seed: int | None = None) -> Callable[[], Network]:
+        """A function that makes the same network at every call, weights drawn from this seed, or the project's."""
 
         def make() -> Network:
-            torch.manual_seed(self.stage.params.project.seed)
+            torch.manual_seed(self.stage.params.project.seed if seed is None else seed)
             backbone = load(self.folder, self.depth, self.pool)
             return Network(backbone, self.learn.make_head(backbone.width, len(self.data.labels))).to(self.device)
 

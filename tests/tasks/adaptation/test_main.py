@@ -194,6 +194,23 @@ def test_of_a_seed_that_does_not_beat_it_the_solved_head_is_judged(
     assert "study" not in record
 
 
+@pytest.mark.parametrize(("least", "drawn"), [(0, True), (math.inf, False)])
+def test_each_seed_draws_a_head_of_its_own_where_steps_start_from_a_drawn_one(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: float, drawn: bool
+) -> None:
+    root, heads = searching(project, tmp_path / "project", trials=0, seeds=3), []
+
+    def spy(network: Network, *rest: Any) -> Progress:
+        heads.append(network.head.weight.detach().clone())
+        return train(network, *rest)
+
+    for module in (search, adaptation):
+        monkeypatch.setattr(module, "train", spy)
+    monkeypatch.setattr(settings, "DRAWN_HEAD_FROM", least)
+    run_stage(root, "adaptation")
+    assert len(heads) == 3 and len({head.numpy().tobytes() for head in heads}) == (3 if drawn else 1)
+
+
 def test_where_no_steps_are_taken_a_search_is_left_out_with_a_sentence(project: Path, tmp_path: Path) -> None:
     root = searching(project, tmp_path / "project")
     with_kind(root, "auto")
