@@ -9,8 +9,9 @@ from tasks.errors import InputError
 from tasks.training.scope import Scope
 from tasks.training.settings import Scope as Settings
 
-# As families name them: output.LayerNorm, input_layernorm, ln_1, normalization, attn_norm.
-VECTOR = re.compile(r"(^|\.)bias$|(norm[^.]*|ln_[^.]*|normalization)\.weight$", re.IGNORECASE)
+# As families name them: output.LayerNorm, input_layernorm, ln_1, normalization, attn_norm; ConvNeXt's between
+# stages is downsampling_layer.0.
+VECTOR = re.compile(r"(^|\.)bias$|(norm[^.]*|ln_[^.]*|normalization|downsampling_layer\.0)\.weight$", re.IGNORECASE)
 # So few weights want a higher rate than all of them: the paper's are 1e-4 to 1e-3, ten times those of full fine-tuning.
 FASTER = 10.0
 

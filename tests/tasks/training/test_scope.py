@@ -15,6 +15,7 @@ from torch import nn
 
 from tasks.boundary import Store
 from tasks.errors import InputError
+from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
 from tasks.problems.classification import learn
@@ -26,6 +27,8 @@ from tasks.training.loop import Progress, train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.scope import SCOPES, Scope
 from tests.factories import params
+from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
+from tests.tasks.modalities.image.test_backbone import made as written
 from tests.tasks.training.test_loop import job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.text_models import FAMILIES, write_models
@@ -291,7 +294,17 @@ def test_adapters_fit_every_family_and_leave_it_plain(models: Path, family: str)
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_biases_and_norms_are_told_by_their_names(models: Path, family: str) -> None:
-    body, factor = text.load(models / family), scope("bias").lr_factor
+    learn_biases_and_norms(text.load(models / family))
+
+
+@pytest.mark.parametrize("family", IMAGES)
+def test_biases_and_norms_of_images_are_told_by_their_names(tmp_path: Path, family: str) -> None:
+    learn_biases_and_norms(image.load(written(tmp_path, family, IMAGES[family])))
+
+
+def learn_biases_and_norms(body: nn.Module) -> None:
+    """And nothing else, by the scope bias."""
+    factor = scope("bias").lr_factor
     names = {name for name, _ in body.named_parameters() if factor(name, 0, 0.0)}
     vectors = {
         f"{path}.{name}"
