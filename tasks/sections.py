@@ -112,7 +112,7 @@ class Strategy(Strict):
         ge=1, description="Mean training rows per label from which labels are learned from; under it, pairs of rows."
     )
     max_steps: int | None = Field(
-        ge=1, description="Gradient steps that a training may take, its search included: over it, frozen; or null."
+        ge=1, description="Gradient steps expected of a training, its search included: over it, frozen; or null."
     )
     max_minutes: float | None = Field(
         gt=0,

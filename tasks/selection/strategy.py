@@ -24,7 +24,7 @@ class Evidence:
         rows: on the training side.
         labels: K.
         probe: cross-validated accuracy of a linear probe of the best frozen features.
-        steps: gradient steps that a training takes at most.
+        steps: gradient steps of a training, as `steps` counts them.
         full_from: rows per label from which every block learns.
         over_budget: why training by gradient steps is out; None if it is not.
         survivor: the scope that won the short adaptations; None where none ran.
@@ -134,7 +134,7 @@ def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
 
 
 def steps(rows: int, training: Training, search: Search) -> int:
-    """Gradient steps that a training takes at most, the search for its rate and its repetitions included.
+    """Gradient steps of a training, the search for its rate and its repetitions included, as `Search.epochs` counts.
 
     Args:
         rows: that are learned from.

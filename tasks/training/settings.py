@@ -191,7 +191,11 @@ class Search(Strict):
         return self.model_copy(update={"space": space, "seeds": 1})
 
     def epochs(self, training: Training) -> int:
-        """Passes over the training rows that a search and what follows it take at most."""
+        """Passes over the training rows by a search and by the winner's training, from each seed.
+
+        Early stopping takes fewer. Where that training fails, another rate or trial is trained for as many more, which
+        are not counted.
+        """
         rates = len(training.learning_rates)
         return (self.trials or (rates if rates > 1 else 0)) * training.search_epochs + self.seeds * training.epochs
 
