@@ -27,7 +27,8 @@ from tasks.training.augmentation import Augmentation
 from tasks.training.loop import Job
 from tasks.training.objective import Objective
 
-# No output of a stage: it is there while a training runs, for `dvc plots show`.
+# No output of a stage: the epochs of the training that runs or ran last, be it a trial's, another seed's or the
+# control's, for `dvc plots show`; nothing deletes it.
 CURVE = "data/adaptation/running.csv"
 
 
