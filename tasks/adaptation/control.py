@@ -51,7 +51,11 @@ def main(stage: Stage) -> None:
 
 
 def _refitted(bench: Workbench, found: Trained) -> Network:
-    """Trained anew on training and validation rows, for as many epochs as were best."""
+    """Trained anew on training and validation rows, for as many epochs as were best.
+
+    Kept is that with the lowest loss on the validation rows, as of any training. Since they are learned from here, it
+    is the last one or one that hardly differs.
+    """
     settings = bench.stage.params.receipt.scratch
     epochs = found.progress.best_epoch + 1
     job = bench.job(settings, least_epochs=epochs)
