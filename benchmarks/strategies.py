@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import adapted, cells, judging, text_sets
 from benchmarks.selection import FOLDS, SEED, VALIDATION_SHARE, draw
-from tasks import features
+from tasks import cuts, features
 from tasks.modalities.text import backbone, classical, encode
 from tasks.params import Params
 from tasks.preparation import baselines
@@ -116,7 +116,7 @@ def answered(one: Drawn, how: str, seed: int) -> np.ndarray:
         return learn.solve_head(known, data.classes, count, strength).logits(unseen)
     if how == "frozen":
         return solve.solve(known, data, adapted.settings(how, seed).adaptation.scope.frozen, seed).head.logits(unseen)
-    place = one.chosen["scopes"].get(how) or one.chosen["scopes"]["full"]
+    place = cuts.of(one.chosen, how)
     return adapted.logits(one.rows, adapted.settings(how, seed), place["depth"], place["pool"], one.folder)
 
 

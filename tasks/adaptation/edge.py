@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tasks import modalities, prepared, zero_shot
+from tasks import cuts, modalities, prepared, zero_shot
 from tasks.artifacts import read_json
 from tasks.errors import InputError
 from tasks.params import Adaptation
@@ -24,13 +24,7 @@ def open_workbench(stage: Stage) -> Workbench:
     choice = read_json(stage.root / "data/selection/choice.json")
     wanted = stage.params.adaptation.scope.kind
     kind = choice["scope"] if wanted == "auto" else wanted
-    # Where blocks learn, depth and pool of full serve.
-    chosen = choice["scopes"].get(kind) or choice["scopes"].get("full")
-    if chosen is None:
-        raise InputError(
-            f"adaptation.scope.kind is {kind}, but no row has a label to learn from: set it to auto, by which the "
-            "labels' words answer."
-        )
+    cut = cuts.of(choice, kind)
     if kind in WITHOUT_STEPS and stage.params.augments:
         why, way_out = WITHOUT_STEPS[kind]
         raise InputError(
@@ -48,7 +42,7 @@ def open_workbench(stage: Stage) -> Workbench:
     folder = stage.root / FOLDER / MODEL
     encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
     data = prepared.load(stage.root)
-    return Workbench(kind, chosen["depth"], chosen["pool"], data, encoder, folder, stage, learned_from)
+    return Workbench(kind, cut["depth"], cut["pool"], data, encoder, folder, stage, learned_from)
 
 
 def _objective(settings: Adaptation, choice: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tasks import calibration
+from tasks import calibration, cuts
 from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
 from tasks.receipt import artefacts
@@ -99,7 +99,7 @@ def text(record: dict[str, Any]) -> str:
     lines += ["", f"Model: {selection['model_reason']}", _scope(record["adaptation"], selection)]
     if "strategy" in selection:  # an older Graft's choice has none
         lines.append(selection["strategy"]["sentence"])
-    lines += [f"Depth and pool: {(selection['scopes'].get(scope) or selection['scopes']['full'])['reason']}"]
+    lines += [f"Depth and pool: {cuts.of(selection, scope)['reason']}"]
     lines += [
         f"Alone, {', '.join(one['picked_by'])} would have picked {one['source']}, depth {one['depth']}, "
         f"pool {one['pool']}."

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import device, features, fingerprint, modalities, zero_shot
+from tasks import cuts, device, features, fingerprint, modalities, zero_shot
 from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table, write_json, write_text
 from tasks.modalities.contract import Arrays, Encoder
@@ -69,7 +69,7 @@ def main(stage: Stage) -> None:
         *(one.sentence for one in out),
         chosen["model_reason"],
         f"Scope {chosen['scope_reason']}",
-        chosen["scopes"][chosen["scope"]]["reason"],
+        cuts.of(chosen, chosen["scope"])["reason"],
         *told,
     ]
     apart, said = shift.tell(stage, chosen, rows, clean)

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from tasks import cuts
 from tasks.artifacts import read_json
 from tasks.params import Halving, load
 from tasks.rows.clean import load as load_rows
 from tasks.selection import short
 from tasks.selection.halving import Entrant, entrants, halved, record, winner
+from tasks.training.scope import SCOPES
 from tasks.training.workbench import Workbench
 from tests.projects import run_stage, write_project
 from tests.tasks.selection.test_choice import scored
@@ -91,6 +93,18 @@ def test_what_wins_the_short_adaptations_is_chosen_twice_the_same_and_no_test_ro
     assert len(benches) == 4 and unseen
     for bench, _ in benches:
         assert not unseen & {*bench.data.ids} and {*bench.data.splits} == {"train", "validation"}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_whatever_scope_wins_is_chosen_with_its_cut(
+    scope: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halving = {"models": 1, "scopes": [*SCOPES], "steps": 4}
+    monkeypatch.setattr(short, "log_loss", lambda one, steps: float(one.kind != scope))
+    run_stage(write_project(tmp_path, selection__strategy__halving=halving), "selection")
+    chosen = read_json(tmp_path / "data/selection/choice.json")
+    assert chosen["scope"] == scope
+    assert cuts.of(chosen, scope)["reason"] in (tmp_path / "data/selection/summary.md").read_text()
 
 
 def test_one_that_competes_with_none_leaves_the_choice_and_its_steps_to_the_table(tmp_path: Path) -> None:
