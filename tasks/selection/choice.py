@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tasks.params import Incumbent
 from tasks.selection.strategy import Picked
@@ -17,6 +17,9 @@ SCORES: dict[str, Callable[[Scored], float]] = {
     "NLEEP": lambda one: one.nleep,
     "k-NN": lambda one: one.knn,
 }
+
+# What decides on the model and its cut: the ranking, short adaptations, or that it is served already.
+Why = Literal["first", "halving", "live"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
 
 def deepest(model: Scored, scored: Sequence[Scored]) -> Scored:
     """The best pool of a model at the most blocks that the limits leave."""
-    own = [one for one in scored if (one.source, one.revision) == (model.source, model.revision)]
+    own = [one for one in scored if _of_one_model(one, model)]
     most = max(one.depth for one in own)
     return ranked([one for one in own if one.depth == most])[0]
 
@@ -133,13 +136,14 @@ def choose(
     Returns:
         model, scope, objective, and for frozen and all scopes that train blocks a depth and pool, each with a reason.
     """
-    best = model or live or ranked(scored)[0]
-    same_model = [one for one in scored if (one.source, one.revision) == (best.source, best.revision)]
+    order = ranked(scored)
+    best = model or live or order[0]
     last = deepest(best, scored)
+    why: Why = "halving" if model else "first" if best == order[0] else "live"
     return {
         "source": best.source,
         "revision": best.revision,
-        "model_reason": _model_reason(best, scored, candidates, live),
+        "model_reason": _model_reason(best, order, candidates, why),
         "scope": picked.scope,
         "objective": picked.objective,
         "scope_reason": picked.reason,
@@ -149,7 +153,7 @@ def choose(
             "sentence": picked.sentence,
         },
         "scopes": {
-            "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, same_model)},
+            "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, order, why)},
             "full": {
                 "depth": last.depth,
                 "pool": last.pool,
@@ -170,19 +174,24 @@ def _top(last: Scored) -> str:
     return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
 
 
-def _model_reason(best: Scored, scored: Sequence[Scored], candidates: int, live: Scored | None) -> str:
-    models = sorted({(one.source, one.revision) for one in scored})
-    if len(models) == 1:
+def _of_one_model(one: Scored, other: Scored) -> bool:
+    return (one.source, one.revision) == (other.source, other.revision)
+
+
+def _model_reason(best: Scored, order: Sequence[Scored], candidates: int, why: Why) -> str:
+    first, count = order[0], len({(one.source, one.revision) for one in order})
+    if count == 1:
         which = "candidate" if candidates == 1 else f"one of {candidates} candidates that selection.limits leave"
         return f"{best.source} is the only {which}."
-    second = ranked([one for one in scored if (one.source, one.revision) != (best.source, best.revision)])[0]
-    if ranked([best, second])[0] != best and best == live:
-        return f"{best.source} is live and stays: {second.source} ranks first, by no more than a standard error."
-    if ranked([best, second])[0] != best:
-        return f"{best.source} won the short adaptations of selection.strategy.halving, {second.source} ranks first."
+    if why == "halving":
+        also = "and ranks" if _of_one_model(first, best) else f"{first.source} ranks"
+        return f"{best.source} won the short adaptations of selection.strategy.halving, {also} first of {count} models."
+    if not _of_one_model(first, best):
+        return f"{best.source} is live and stays: {first.source} ranks first, by no more than a standard error."
+    second = next(one for one in order if not _of_one_model(one, best))
     return (
-        f"{best.source} ranks first of {len(models)} models by {_votes(scored)} together: "
-        f"{best.log_loss:.3f} and {best.log_me:.3f}, next {second.source} with {second.log_loss:.3f} and "
+        f"{best.source} ranks first of {count} models by {_votes(order)} together: "
+        f"{first.log_loss:.3f} and {first.log_me:.3f}, next {second.source} with {second.log_loss:.3f} and "
         f"{second.log_me:.3f}."
     )
 
@@ -193,23 +202,24 @@ def _votes(scored: Sequence[Scored]) -> str:
     return "cross-validated log loss and LogME"
 
 
-def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> str:
-    first = ranked(same_model)[0]
-    if first != best:
+def _frozen_reason(best: Scored, last: Scored, order: Sequence[Scored], why: Why) -> str:
+    cut, first = f"Depth {best.depth} of {best.deepest}, pool {best.pool}", order[0]
+    if why == "live" and not _of_one_model(first, best):
+        return f"{cut}, is live and stays with its model."
+    if why == "live":
         return (
-            f"Depth {best.depth} of {best.deepest}, pool {best.pool}, is live and stays: depth {first.depth}, pool "
-            f"{first.pool}, ranks first by {_votes(same_model)} together, and its log loss {first.log_loss:.3f} is not "
-            f"lower than {best.log_loss:.3f} by more than the standard error, {best.standard_error:.3f}."
+            f"{cut}, is live and stays: depth {first.depth}, pool {first.pool}, ranks first by {_votes(order)} "
+            f"together, and its log loss {first.log_loss:.3f} is not lower than {best.log_loss:.3f} by more than the "
+            f"standard error, {best.standard_error:.3f}."
         )
     if best.depth == last.depth:
         return (
-            f"Depth {best.depth} of {best.deepest}, pool {best.pool}: {_top(last)} ranks first of {len(same_model)} "
-            f"depths and pools by {_votes(same_model)} together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) "
-            f"and {best.log_me:.3f}."
+            f"{cut}: {_top(last)} ranks first of {sum(_of_one_model(one, best) for one in order)} depths and pools by "
+            f"{_votes(order)} together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f}."
         )
     saved = 1 - best.operations / last.operations
     return (
-        f"Depth {best.depth} of {best.deepest}, pool {best.pool}, ranks first by {_votes(same_model)} together: "
+        f"{cut}, ranks first by {_votes(order)} together: "
         f"{best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f} against {last.log_loss:.3f} "
         f"({last.accuracy:.1%}) and {last.log_me:.3f} at {_top(last)}, with {saved:.0%} fewer operations."
     )
@@ -218,11 +228,12 @@ def _frozen_reason(best: Scored, last: Scored, same_model: Sequence[Scored]) -> 
 def picks_in_words(scored: Sequence[Scored]) -> str:
     """What each of `SCORES` alone would have picked, beside the choice."""
     best = ranked(scored)[0]
+    several = not all(_of_one_model(one, best) for one in scored)
     groups: dict[str, list[str]] = {}
     for name, one in picks(scored).items():
-        model = "" if (one.source, one.revision) == (best.source, best.revision) else f"{one.source} at "
+        model = f"{one.source} at " if several else ""
         where = f"{model}depth {one.depth}, pool {one.pool} (log loss {one.log_loss:.3f})"
-        groups.setdefault("the same" if one == best else where, []).append(name)
+        groups.setdefault("what ranks first" if one == best else where, []).append(name)
     told = "; ".join(f"{_listed(names)} would have picked {where}" for where, names in groups.items())
     return f"Alone, {told}."
 

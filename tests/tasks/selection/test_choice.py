@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -148,8 +150,8 @@ def test_every_other_score_says_what_it_would_have_picked() -> None:
         scored(0.6, 9, source="path:b", nleep=-0.2),
     ]
     assert picks_in_words(points) == (
-        "Alone, the probe, LogME and H-score would have picked the same; NLEEP would have picked path:b at depth 2, "
-        "pool mean (log loss 0.600); k-NN would have picked depth 2, pool mean (log loss 0.500)."
+        "Alone, the probe, LogME and H-score would have picked what ranks first; NLEEP would have picked path:b at "
+        "depth 2, pool mean (log loss 0.600); k-NN would have picked path:m at depth 2, pool mean (log loss 0.500)."
     )
     assert [entry["picked_by"] for entry in ranking(points)] == [
         ["the probe", "LogME", "H-score"],
@@ -180,6 +182,56 @@ def test_what_is_live_stays_unless_the_first_is_better_by_more_than_a_standard_e
     assert (frozen["depth"], "is live and stays: depth 1, pool mean, ranks first" in frozen["reason"]) == (
         (2, True) if kept else (1, False)
     )
+
+
+def of_three_models() -> Iterator[list[Scored]]:
+    """Many times all cuts of three models, whose votes contradict each other."""
+    draw = random.Random(0)
+    cuts = [(source, depth, pool) for source in ("a", "b", "c") for depth in range(4) for pool in ("mean", "first")]
+    for _ in range(100):
+        yield [
+            scored(draw.random(), depth, source=source, depth=depth, deepest=3, pool=pool, log_me=draw.random())
+            for source, depth, pool in cuts
+        ]
+
+
+def test_what_ranks_first_is_told_as_nothing_else_however_few_of_the_others_rank_it_again() -> None:
+    for points in of_three_models():
+        first, chosen = ranked(points)[0], choose(points, FROZEN)
+        second = next(one for one in ranked(points) if one.source != first.source)
+        assert chosen["model_reason"].startswith(f"{first.source} ranks first of 3 models by ")
+        assert f"next {second.source} with {second.log_loss:.3f}" in chosen["model_reason"]
+        reason = chosen["scopes"]["frozen"]["reason"]
+        assert "first" in reason.split(" by cross-validated ")[0].split("ranks ")[1] and "stays" not in reason
+
+
+def test_the_winner_of_short_adaptations_is_told_so_wherever_it_ranks() -> None:
+    for points in of_three_models():
+        first = ranked(points)[0]
+        for source in ("a", "b", "c"):
+            best = next(one for one in ranked(points) if one.source == source)
+            chosen = choose(points, FROZEN, model=best)
+            also = "and ranks" if source == first.source else f"{first.source} ranks"
+            won = f"{source} won the short adaptations of selection.strategy.halving, {also} first of 3 models."
+            assert chosen["model_reason"] == won
+            assert "stays" not in chosen["scopes"]["frozen"]["reason"]
+
+
+def test_what_is_live_stays_before_another_model_and_before_another_cut_of_its_own() -> None:
+    live = scored(0.5, 9, source="live", standard_error=0.1)
+    cut = scored(0.45, 4, source="live", depth=1, log_me=0.2)
+    other = scored(0.42, 9, source="other", log_me=0.4)
+    found = choose([live, cut, other], FROZEN, live=live)
+    assert found["model_reason"] == "live is live and stays: other ranks first, by no more than a standard error."
+    assert found["scopes"]["frozen"]["reason"] == "Depth 2 of 2, pool mean, is live and stays with its model."
+    found = choose([live, cut, scored(0.6, 9, source="other")], FROZEN, live=live)
+    assert found["model_reason"] == (
+        "live ranks first of 2 models by cross-validated log loss and LogME together: 0.450 and 0.200, next other with "
+        "0.600 and 0.100."
+    )
+    assert "live and stays: depth 1, pool mean, ranks first" in found["scopes"]["frozen"]["reason"]
+    first = choose([live, scored(0.6, 9, source="other")], FROZEN, live=live)
+    assert "live ranks first" in first["model_reason"] and "stays" not in first["scopes"]["frozen"]["reason"]
 
 
 def test_what_is_live_and_no_candidate_any_more_does_not_count() -> None:
