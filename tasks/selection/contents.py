@@ -73,9 +73,10 @@ def columns(table: pa.Table, named: Sequence[str], label: str) -> dict[str, Any]
 
 def _rows_per_group(name: str, column: pa.ChunkedArray) -> float | None:
     """None for a column that is no group: few values, or hardly one that repeats."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not texts and not pa.types.is_integer(kind):
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)  # its values cannot be counted otherwise
+    texts = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if not texts and not pa.types.is_integer(column.type):
         return None
     values, filled = pc.count_distinct(column).as_py(), len(column) - column.null_count
     rows = filled / max(values, 1)

@@ -46,6 +46,13 @@ def test_a_column_of_groups(name: str, values: list[Any], rows: float | None) ->
     assert found(**{name: values})["groups"] == ({} if rows is None else {name: rows})
 
 
+@pytest.mark.parametrize("name", ["shop", "day"])
+def test_a_categorical_column_is_read_as_its_values(name: str) -> None:
+    values = pa.array([f"s{i // 3}" if name == "shop" else str(DAYS[i]) for i in range(60)])
+    assert found(**{name: values.dictionary_encode()}) == found(**{name: values})
+    assert found(**{name: values})["groups" if name == "shop" else "times"]
+
+
 @pytest.mark.parametrize(
     ("name", "values", "times"),
     [
