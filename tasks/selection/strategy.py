@@ -18,12 +18,12 @@ from tasks.training.scope import SCOPES
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the rules look at.
+    """What is known before anything is adapted.
 
     Attributes:
         rows: on the training side.
         labels: K.
-        probe: cross-validated accuracy of a linear probe of the best frozen features.
+        probe: cross-validated accuracy of a linear probe of the best frozen features; told, no rule looks at it.
         steps: gradient steps of a training, as `steps` counts them.
         full_from: rows per label from which every block learns.
         over_budget: why training by gradient steps is out; None if it is not.
@@ -67,6 +67,7 @@ class Rule:
         scope: a row of `SCOPES`.
         because: a sentence's end, with the evidence's names in braces.
         objective: a row of `OBJECTIVES`.
+        on: what of the evidence it looks at, likewise.
     """
 
     name: str
@@ -74,39 +75,43 @@ class Rule:
     scope: str
     because: str
     objective: str = "supervised"
+    on: str = "{rows} rows and {labels} labels"
 
 
 @dataclass(frozen=True)
 class Picked:
-    """What the table says, by which rule, and why."""
+    """What the table says, by which rule, why, and on what, each in a sentence."""
 
     scope: str
     rule: str
     reason: str
+    sentence: str
     evidence: Evidence
     objective: str = "supervised"
-
-    @property
-    def sentence(self) -> str:
-        """What the choice rests on, for whoever reads it."""
-        one = self.evidence
-        return (
-            f'The rule "{self.rule}" of the table of strategies decided, on {one.rows} rows, {one.labels} labels, '
-            f"probe accuracy {one.probe:.1%} and {one.steps} gradient steps of a training."
-        )
 
 
 def _survives(scope: str) -> Rule:
     because = "its log loss after short adaptations was the lowest, as selection.strategy.halving has them"
-    return Rule("short adaptations", lambda evidence: evidence.survivor == scope, scope, because)
+    return Rule("short adaptations", lambda evidence: evidence.survivor == scope, scope, because, on="their log loss")
 
 
 UNDER = "{rows_per_label:.0f} training rows per label are under selection.strategy.full_from_rows_per_label {full_from}"
 RULES: tuple[Rule, ...] = (
     Rule(
-        "pairs", lambda e: e.objective == "contrastive", "full", "adaptation.objective.kind names them", "contrastive"
+        "pairs",
+        lambda e: e.objective == "contrastive",
+        "full",
+        "adaptation.objective.kind names them",
+        "contrastive",
+        on="the params",
     ),
-    Rule("budget", lambda e: e.over_budget is not None, "frozen", "{over_budget}"),
+    Rule(
+        "budget",
+        lambda e: e.over_budget is not None,
+        "frozen",
+        "{over_budget}",
+        on="{steps} gradient steps of a training",
+    ),
     *(_survives(scope) for scope in SCOPES),
     Rule(
         "few rows, by their labels",
@@ -130,7 +135,9 @@ def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
     rule = next(one for one in rules if one.holds(evidence))
     facts = asdict(evidence) | {"rows_per_label": evidence.rows_per_label}
     what = rule.scope if rule.objective == "supervised" else f"{rule.scope}, {rule.objective}"
-    return Picked(rule.scope, rule.name, f"{what}: {rule.because.format(**facts)}.", evidence, rule.objective)
+    reason = f"{what}: {rule.because.format(**facts)}."
+    sentence = f'The rule "{rule.name}" of the table of strategies decided, on {rule.on.format(**facts)}.'
+    return Picked(rule.scope, rule.name, reason, sentence, evidence, rule.objective)
 
 
 def steps(rows: int, training: Training, search: Search) -> int:

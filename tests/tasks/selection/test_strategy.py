@@ -50,13 +50,26 @@ def test_the_budget_decides_before_the_rows_do() -> None:
     assert picked.reason == "frozen: the 60 steps exceed 10."
 
 
-def test_the_reason_and_the_sentence_carry_the_evidence() -> None:
+@pytest.mark.parametrize(
+    ("changes", "rule", "told"),
+    [
+        ({}, "enough rows", "400 rows and 4 labels"),
+        ({"rows": 199}, "few rows", "199 rows and 4 labels"),
+        ({"over_budget": "the 60 steps exceed 10"}, "budget", "60 gradient steps of a training"),
+        ({"survivor": "lora"}, "short adaptations", "their log loss"),
+        ({"objective": "contrastive"}, "pairs", "the params"),
+    ],
+)
+def test_the_sentence_names_what_the_rule_looked_at(changes: dict[str, Any], rule: str, told: str) -> None:
+    sentence = f'The rule "{rule}" of the table of strategies decided, on {told}.'
+    assert pick(evidence(**changes)).sentence == sentence
+    # What no rule looks at changes nothing.
+    assert pick(evidence(**changes, probe=0.1)).sentence == sentence
+
+
+def test_the_reason_carries_the_evidence() -> None:
     picked = pick(evidence())
     assert picked.reason.startswith("full: 100 training rows per label reach ")
-    assert picked.sentence == (
-        'The rule "enough rows" of the table of strategies decided, on 400 rows, 4 labels, probe accuracy 80.0% and 60 '
-        "gradient steps of a training."
-    )
     assert picked.evidence.record()["rows_per_label"] == 100
 
 
