@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from tasks.params import Adaptation
 from tasks.rows.clean import Clean, Rows
 from tasks.selection import choice, halving, short, strategy
 from tasks.stage import Stage
@@ -22,7 +24,17 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     settings = stage.params.selection.strategy
     ranked = choice.ranked(scored)
     deepest = choice.deepest(ranked[0], scored)
-    steps, batch_rows = _steps(stage, clean, competes=len(halving.entrants(ranked, settings.halving, trains=True)) > 1)
+    known = strategy.Evidence(
+        rows=len(clean.of("train", "validation")),
+        labels=len(clean.labels),
+        probe=ranked[0].accuracy,
+        steps=0,
+        full_from=settings.full_from_rows_per_label,
+        objective=stage.params.adaptation.objective.kind,
+        pairs=stage.params.pairs,
+    )
+    competes = len(halving.entrants(ranked, settings.halving, trains=True)) > 1
+    steps, batch_rows = _steps(stage.params.adaptation, known, len(clean.of("train")), competes)
 
     def seconds_per_step() -> float:
         timed = short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
@@ -39,17 +51,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
 
     rounds = halving.halved(competing, settings.halving.steps, log_loss) if len(competing) > 1 else []
     left = halving.winner(rounds) if rounds else None
-    known = strategy.Evidence(
-        rows=len(clean.of("train", "validation")),
-        labels=len(clean.labels),
-        probe=ranked[0].accuracy,
-        steps=steps,
-        full_from=settings.full_from_rows_per_label,
-        over_budget=over,
-        survivor=left.scope if left else None,
-        objective=stage.params.adaptation.objective.kind,
-        pairs=stage.params.pairs,
-    )
+    known = replace(known, steps=steps, over_budget=over, survivor=left.scope if left else None)
     candidates = len(stage.params.selection.candidates)
     live = choice.stays(scored, stage.params.selection.incumbent)
     chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates, live)
@@ -57,19 +59,16 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     return chosen
 
 
-def _steps(stage: Stage, clean: Clean, competes: bool) -> tuple[int, int]:
+def _steps(adaptation: Adaptation, known: strategy.Evidence, rows: int, competes: bool) -> tuple[int, int]:
     """Gradient steps of the training that may be picked, and the rows of each.
 
     Args:
-        stage: names the params.
-        clean: all rows.
+        adaptation: settings of either training.
+        known: without the steps.
+        rows: that are learned from.
         competes: whether short adaptations, all of them by labels, decide what learns.
     """
-    adaptation, settings = stage.params.adaptation, stage.params.selection.strategy
-    kind = adaptation.objective.kind
-    few = len(clean.of("train", "validation")) / len(clean.labels) < settings.full_from_rows_per_label
-    picked = few and stage.params.pairs and kind == "auto" and not competes
-    if picked or kind == "contrastive":
+    picked = known.few and known.pairs and known.objective == "auto" and not competes
+    if picked or known.objective == "contrastive":
         return adaptation.objective.contrastive.steps, adaptation.objective.contrastive.batch_rows
-    steps = strategy.steps(len(clean.of("train")), adaptation.training, adaptation.search)
-    return steps, adaptation.training.batch_rows
+    return strategy.steps(rows, adaptation.training, adaptation.search), adaptation.training.batch_rows

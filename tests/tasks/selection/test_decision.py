@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from tasks.selection import decision
-from tasks.stage import Stage
+from tasks.selection.strategy import Evidence
 from tests.factories import params
 
 
@@ -17,6 +13,8 @@ from tests.factories import params
     ("kind", "rows", "modality", "competes", "pairs"),
     [
         ("auto", 20, "text", False, True),
+        ("auto", 399, "text", False, True),
+        ("auto", 400, "text", False, False),
         ("auto", 20, "text", True, False),
         ("auto", 20, "image", False, False),
         ("auto", 4000, "text", False, False),
@@ -26,11 +24,11 @@ from tests.factories import params
     ],
 )
 def test_steps_are_those_of_the_objective_that_is_picked(
-    tmp_path: Path, kind: str, rows: int, modality: str, competes: bool, pairs: bool
+    kind: str, rows: int, modality: str, competes: bool, pairs: bool
 ) -> None:
     settings = params(adaptation__objective__kind=kind, project__modality=modality)
-    clean: Any = SimpleNamespace(of=lambda *splits: range(rows), labels=["a", "b"])
+    known = Evidence(rows, labels=2, probe=0.5, steps=0, full_from=200, objective=kind, pairs=settings.pairs)
     own = settings.adaptation.objective.contrastive
-    found = decision._steps(Stage("selection", tmp_path, settings, tmp_path), clean, competes)
+    found = decision._steps(settings.adaptation, known, rows, competes)
     assert (found == (own.steps, own.batch_rows)) is pairs
     assert pairs or found[1] == settings.adaptation.training.batch_rows != own.batch_rows
