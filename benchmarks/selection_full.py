@@ -30,7 +30,7 @@ from benchmarks.selection import (
     scored,
     table,
 )
-from tasks.modalities.text import encode
+from tasks.modalities.text import encode, settings
 from tasks.prepared import Prepared
 from tasks.selection import choice
 from tasks.stage import fix_randomness
@@ -45,7 +45,7 @@ MOST_TEST = 500
 def _chosen(all_of: list[Record]) -> np.ndarray:
     """1 for what `choice.choose` picks for the scope full, 0 for the rest."""
     scored = as_scored(all_of)
-    chosen = choice.deepest(choice.ranked(scored)[0], scored)
+    chosen = choice.deepest(choice.ranked(scored)[0], scored, settings.BEATEN_POOLS)
     return np.array([place(one) == (chosen.depth, chosen.pool) for one in all_of], dtype=float)
 
 

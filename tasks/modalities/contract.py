@@ -172,8 +172,9 @@ class Backbone(Protocol):
 
     A modality's `backbone.py` has `load(folder, depth, pool)` and `from_scratch(folder, depth, pool)`, which return one
     that is also a `torch.nn.Module`, or raise InputError; and `TYPICAL_DEPTH`, the share of the blocks that serves few
-    rows best as a rule, or None. Its `settings.py` has `PAIRS`, whether few rows are learned from by pairs, and
-    `DRAWN_HEAD_FROM`, the rows a label from which steps start from a drawn head.
+    rows best as a rule, or None. Its `settings.py` has `PAIRS`, whether few rows are learned from by pairs,
+    `DRAWN_HEAD_FROM`, the rows a label from which steps start from a drawn head, and `BEATEN_POOLS`, each with the pool
+    that it loses to once blocks learn.
 
     Attributes:
         depth: blocks that run.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from tasks.params import Incumbent
@@ -18,6 +19,7 @@ SCORES: dict[str, Callable[[Scored], float]] = {
     "k-NN": lambda one: one.knn,
 }
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 # What decides on the model and its cut: the ranking, short adaptations, or that it is served already.
 Why = Literal["first", "halving", "live"]
 
@@ -93,11 +95,18 @@ def ranking(scored: Sequence[Scored]) -> list[dict[str, Any]]:
     ]
 
 
-def deepest(model: Scored, scored: Sequence[Scored]) -> Scored:
-    """The best pool of a model at the most blocks that the limits leave."""
+def deepest(model: Scored, scored: Sequence[Scored], beaten: Mapping[str, str] = NOTHING) -> Scored:
+    """The pool that ranks first of a model at the most blocks that the limits leave.
+
+    Args:
+        model: a cut of it.
+        scored: all candidates of all models.
+        beaten: pool -> one that it loses to once blocks learn, so that it stands back where that one is there.
+    """
     own = [one for one in scored if _of_one_model(one, model)]
-    most = max(one.depth for one in own)
-    return ranked([one for one in own if one.depth == most])[0]
+    most = [one for one in own if one.depth == max(each.depth for each in own)]
+    pools = {one.pool for one in most}
+    return next(one for one in ranked(most) if beaten.get(one.pool) not in pools)
 
 
 def stays(scored: Sequence[Scored], live: Incumbent) -> Scored | None:
@@ -123,6 +132,7 @@ def choose(
     model: Scored | None = None,
     candidates: int = 1,
     live: Scored | None = None,
+    beaten: Mapping[str, str] = NOTHING,
 ) -> dict[str, Any]:
     """The choice that the later phases read.
 
@@ -132,13 +142,14 @@ def choose(
         model: whose best cut won the short adaptations; None for the first of the ranking.
         candidates: models that the params name; those without a score are out by a limit.
         live: what `stays`; None for the first of the ranking.
+        beaten: as in `deepest`.
 
     Returns:
         model, scope, objective, and for frozen and all scopes that train blocks a depth and pool, each with a reason.
     """
     order = ranked(scored)
     best = model or live or order[0]
-    last = deepest(best, scored)
+    last, moving = deepest(best, scored), deepest(best, scored, beaten)
     why: Why = "halving" if model else "first" if best == order[0] else "live"
     return {
         "source": best.source,
@@ -155,10 +166,10 @@ def choose(
         "scopes": {
             "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, order, why)},
             "full": {
-                "depth": last.depth,
-                "pool": last.pool,
-                "reason": f"{_blocks(last)}: full fine-tuning rewrites the top ones, so a probe of them frozen "
-                f"does not speak against them; pool {last.pool} ranks first there.",
+                "depth": moving.depth,
+                "pool": moving.pool,
+                "reason": f"{_blocks(moving)}: training rewrites the top ones, so a probe of them frozen does not "
+                f"speak against them; {_pool(moving, last, beaten)}.",
             },
         },
     }
@@ -168,6 +179,12 @@ def _blocks(last: Scored) -> str:
     if last.depth == last.deepest:
         return f"All {last.depth} blocks"
     return f"The lowest {last.depth} of {last.deepest} blocks, all that selection.limits leave"
+
+
+def _pool(moving: Scored, last: Scored, beaten: Mapping[str, str]) -> str:
+    if moving.pool == last.pool:
+        return f"pool {last.pool} ranks first there"
+    return f"pool {moving.pool}: {last.pool}, which ranks first there, loses to {beaten[last.pool]} once they learn"
 
 
 def _top(last: Scored) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from tasks import modalities
 from tasks.params import Adaptation
 from tasks.rows.clean import Clean, Rows
 from tasks.selection import choice, halving, short, strategy
@@ -23,7 +24,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     """
     settings = stage.params.selection.strategy
     ranked = choice.ranked(scored)
-    deepest = choice.deepest(ranked[0], scored)
+    beaten: dict[str, str] = modalities.part(stage.params.project.modality, "settings").BEATEN_POOLS
     known = strategy.Evidence(
         rows=len(clean.of("train", "validation")),
         labels=len(clean.labels),
@@ -37,6 +38,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     steps, batch_rows = _steps(stage.params.adaptation, known, len(clean.of("train")), competes)
 
     def seconds_per_step() -> float:
+        deepest = choice.deepest(ranked[0], scored, beaten)
         timed = short.seconds_per_step(short.bench(stage, deepest, "full", rows, clean.labels), deepest.revision)
         return timed * batch_rows / stage.params.adaptation.training.batch_rows
 
@@ -44,7 +46,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     competing = halving.entrants(ranked, settings.halving, trains=over is None)
 
     def log_loss(one: halving.Entrant, taken: int) -> float:
-        cut = one.model if one.scope == "frozen" else choice.deepest(one.model, scored)
+        cut = one.model if one.scope == "frozen" else choice.deepest(one.model, scored, beaten)
         loss = short.log_loss(short.bench(stage, cut, one.scope, rows, clean.labels), taken)
         stage.say(f"{one.name}: log loss {loss:.3f} in a round of {taken} steps.")
         return loss
@@ -54,7 +56,7 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     known = replace(known, steps=steps, over_budget=over, survivor=left.scope if left else None)
     candidates = len(stage.params.selection.candidates)
     live = choice.stays(scored, stage.params.selection.incumbent)
-    chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates, live)
+    chosen = choice.choose(scored, strategy.pick(known), left.model if left else None, candidates, live, beaten)
     chosen["strategy"]["halving"] = halving.record(rounds)
     return chosen
 

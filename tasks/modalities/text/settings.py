@@ -8,6 +8,9 @@ from tasks.strict import Strict
 
 # Rows of the backbone's table, which needs torch.
 POOLS = ("mean", "first", "last")
+# Pool -> one that it loses to once blocks learn, whatever a probe of them frozen says (benchmarks/RESULTS.md, "Depth
+# and pool for the scope full").
+BEATEN_POOLS = {"first": "mean"}
 # Few rows: pairs beat a solved head on the frozen features (benchmarks/RESULTS.md, "Which strategy").
 PAIRS = True
 # Rows a label from which a drawn head, which has everything to learn, moves the blocks further than a solved one, which

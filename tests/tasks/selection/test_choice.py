@@ -8,8 +8,20 @@ from typing import Any
 
 import pytest
 
+from tasks.modalities import MODALITIES, part
 from tasks.params import Incumbent
-from tasks.selection.choice import SCORES, Scored, choose, on_front, picks_in_words, places, ranked, ranking, stays
+from tasks.selection.choice import (
+    SCORES,
+    Scored,
+    choose,
+    deepest,
+    on_front,
+    picks_in_words,
+    places,
+    ranked,
+    ranking,
+    stays,
+)
 from tasks.selection.strategy import Evidence, pick
 
 FROZEN = pick(Evidence(rows=10, labels=2, probe=0.8, steps=4, full_from=200, objective="supervised"))
@@ -106,6 +118,34 @@ def test_frozen_takes_the_best_depth_and_full_the_whole_model() -> None:
     assert left == "path:m is the only one of 3 candidates that selection.limits leave."
 
 
+def test_a_pool_that_loses_once_blocks_learn_stands_back_for_the_one_that_beats_it() -> None:
+    points = [scored(0.4, 9, pool="first"), scored(0.5, 9, pool="mean"), scored(0.6, 9, pool="last")]
+    beaten = {"first": "mean"}
+    found = choose(points, FROZEN, beaten=beaten)["scopes"]
+    assert (found["frozen"]["pool"], found["full"]["pool"]) == ("first", "mean")
+    told = "; pool mean: first, which ranks first there, loses to mean once they learn."
+    assert found["full"]["reason"].endswith(told)
+    assert deepest(points[0], [points[0], points[2]], beaten).pool == "first", "what beats it is not there"
+    assert deepest(points[0], points[1:], beaten).pool == "mean"
+    last = [scored(0.3, 9, pool="last"), *points[:2]]
+    assert choose(last, FROZEN, beaten=beaten)["scopes"]["full"]["reason"].endswith("; pool last ranks first there.")
+
+
+def test_a_pool_that_stands_back_changes_nothing_between_the_others() -> None:
+    beaten = {"first": "mean"}
+    for points in of_three_models(pools=("mean", "first", "last")):
+        most = ranked([one for one in points if (one.source, one.depth) == ("a", 3)])
+        found = deepest(points[0], points, beaten)
+        assert found == next(one for one in most if one.pool != "first")
+        assert found == most[0] or most[0].pool == "first"
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_pools_that_lose_and_win_are_pools_of_the_modality(modality: str) -> None:
+    settings = part(modality, "settings")
+    assert {*settings.BEATEN_POOLS, *settings.BEATEN_POOLS.values()} <= {*settings.POOLS}
+
+
 def test_a_best_last_block_is_said_so() -> None:
     reason = choose([scored(0.4, 9), scored(0.5, 5, depth=1)], FROZEN)["scopes"]["frozen"]["reason"]
     assert (
@@ -184,10 +224,10 @@ def test_what_is_live_stays_unless_the_first_is_better_by_more_than_a_standard_e
     )
 
 
-def of_three_models() -> Iterator[list[Scored]]:
+def of_three_models(pools: tuple[str, ...] = ("mean", "first")) -> Iterator[list[Scored]]:
     """Many times all cuts of three models, whose votes contradict each other."""
     draw = random.Random(0)
-    cuts = [(source, depth, pool) for source in ("a", "b", "c") for depth in range(4) for pool in ("mean", "first")]
+    cuts = [(source, depth, pool) for source in ("a", "b", "c") for depth in range(4) for pool in pools]
     for _ in range(100):
         yield [
             scored(draw.random(), depth, source=source, depth=depth, deepest=3, pool=pool, log_me=draw.random())

@@ -10,6 +10,7 @@ import pytest
 
 from tasks import cuts
 from tasks.artifacts import read_json
+from tasks.modalities.text import settings as text_settings
 from tasks.params import Halving, load
 from tasks.rows.clean import load as load_rows
 from tasks.selection import short
@@ -105,6 +106,17 @@ def test_whatever_scope_wins_is_chosen_with_its_cut(
     chosen = read_json(tmp_path / "data/selection/choice.json")
     assert chosen["scope"] == scope
     assert cuts.of(chosen, scope)["reason"] in (tmp_path / "data/selection/summary.md").read_text()
+
+
+@pytest.mark.parametrize("pool", ["mean", "first"])
+def test_what_moves_blocks_competes_and_is_chosen_with_the_pool_that_wins_then(
+    pool: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: dict[str, str] = {}
+    monkeypatch.setattr(short, "log_loss", lambda one, steps: len(pools.setdefault(one.kind, one.pool)) * 1.0)
+    monkeypatch.setattr(text_settings, "BEATEN_POOLS", {{"mean": "first", "first": "mean"}[pool]: pool})
+    run_stage(project, "selection")
+    assert pools["full"] == read_json(project / "data/selection/choice.json")["scopes"]["full"]["pool"] == pool
 
 
 def test_one_that_competes_with_none_leaves_the_choice_and_its_steps_to_the_table(tmp_path: Path) -> None:
