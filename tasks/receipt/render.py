@@ -8,7 +8,7 @@ from typing import Any
 from tasks import calibration, cuts
 from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
-from tasks.receipt import artefacts
+from tasks.receipt import artefacts, foreseen
 
 NEXT = "Labelled rows measure it and teach a better one: hand them in with `graft feedback`, then `graft retrain`."
 MODELS = ("adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot")
@@ -47,24 +47,13 @@ def collect(root: Path) -> dict[str, Any]:
         "selection": selection,
         "ranking": ranking,
         "references": (_read(root, "data/selection/analysis.json") or {}).get("references"),
-        "prediction": _prediction(selection, ranking, receipt["scores"]["frozen_probe"]),
+        "prediction": foreseen.of_probe(selection, ranking, receipt["scores"]["frozen_probe"]),
+        "short_adaptation": foreseen.of_short_adaptations(selection, adaptation, root / "data/adaptation/history.csv"),
         "adaptation": adaptation,
         "data": _read(root, "data/preparation/card.json"),
         "quality": _read(root, "data/preparation/quality.json"),
         "lineage": _lineage(root, receipt),
     }
-
-
-def _prediction(
-    selection: dict[str, Any], ranking: list[dict[str, Any]], probe: dict[str, dict[str, float]] | None
-) -> dict[str, Any] | None:
-    """What selection foresaw of the frozen features that it picked, beside what they reached on the test rows."""
-    if probe is None:
-        return None
-    frozen = selection["scopes"]["frozen"]
-    wanted = (selection.get("source"), frozen.get("depth"), frozen.get("pool"))
-    picked = [one for one in ranking if (one["source"], one.get("depth"), one.get("pool")) == wanted]
-    return {"predicted": picked[0]["accuracy"], "realised": probe["accuracy"]} if picked else None
 
 
 def _lineage(root: Path, receipt: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +96,7 @@ def text(record: dict[str, Any]) -> str:
         if one.get("picked_by")  # what a limit left out has none
     ]
     lines += _searched(record["adaptation"], record["metric"])
-    lines += _foreseen(record["prediction"])
+    lines += foreseen.in_words(record["prediction"], record["short_adaptation"])
     lines += [record["references"]["reading"]] if record["references"] else []
     rows, out = data["rows"], sum(data["quarantined"].values())
     lines += [
@@ -148,16 +137,6 @@ def _beside_the_probe(record: dict[str, Any]) -> list[str]:
     if difference["high"] < 0:
         return [said + "the probe is better; set adaptation.scope.kind to frozen."]
     return [said + "not proven; adaptation.scope.kind frozen costs less."]
-
-
-def _foreseen(prediction: dict[str, Any] | None) -> list[str]:
-    if prediction is None:
-        return []
-    realised = prediction["realised"]
-    return [
-        f"Selection foresaw {prediction['predicted']:.1%} for a probe of the frozen features; on the test rows it "
-        f"reaches {realised['value']:.1%} (95 % interval {realised['low']:.1%} to {realised['high']:.1%})."
-    ]
 
 
 def _searched(adaptation: dict[str, Any], metric: str) -> list[str]:

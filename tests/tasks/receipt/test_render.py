@@ -128,7 +128,7 @@ def test_the_keys_of_the_report(project: Path) -> None:
     assert set(record) == {
         *("verdict", "sentence", "metric", "test_rows", "scores", "why_no_zero_shot", "differences", "f1_per_label"),
         *("artefacts", "shipped", "shipped_reason", "selection", "ranking", "prediction", "adaptation", "data"),
-        *("quality", "lineage", "calibration", "references"),
+        *("quality", "lineage", "calibration", "references", "short_adaptation"),
     }
     assert set(record["scores"]) == MODELS and record["scores"]["zero_shot"] is None
     assert set(record["scores"]["adapted"]) == set(metrics.METRICS)
@@ -146,6 +146,29 @@ def test_what_selection_foresaw_stands_beside_what_was_reached(project: Path) ->
     assert "Selection foresaw 62.5% for a probe" in text(record) and "it reaches 100.0%" in text(record)
     write_json(project / "data/selection/ranking.json", [])
     assert collect(project)["prediction"] is None
+    assert "foresaw" not in text(collect(project))
+
+
+def test_what_the_short_adaptation_foresaw_stands_beside_what_the_model_reached(project: Path) -> None:
+    def record(adapted: dict[str, str], scope: str = "lora", **losses: float) -> Any:
+        halving = [{"steps": 8, "log_loss": {}}, {"steps": 16, "log_loss": losses}]
+        path = project / "data/selection/choice.json"
+        write_json(path, read_json(path) | {"scope": scope, "strategy": {"sentence": "S.", "halving": halving}})
+        write_json(project / "data/adaptation/adaptation.json", adapted)
+        return collect(project)
+
+    won = {"path:m lora": 0.5, "path:m full": 0.6}
+    whole = {"scope": "lora", "objective": "supervised"}
+    write_text(project / "data/adaptation/history.csv", "step,validation_loss\n0,0.7\n9,0.25\n18,0.3\n")
+    found = record(whole, **won)
+    assert found["short_adaptation"] == {"predicted": 0.5, "realised": 0.25}
+    told = "Its short adaptation foresaw a validation loss of 0.500; the whole one reaches 0.250 on these rows."
+    assert told in text(found).splitlines()
+    assert record(whole | {"scope": "full"}, **won)["short_adaptation"] is None, "the params named another scope"
+    assert record(whole | {"objective": "contrastive"}, **won)["short_adaptation"] is None
+    solved = record({"scope": "frozen", "objective": "supervised"}, "frozen", **{"path:m frozen": 0.5})
+    assert solved["short_adaptation"] is None, "a solved head is the whole adaptation"
+    assert record(whole)["short_adaptation"] is None
 
 
 def test_the_reading_of_reference_sets_is_told(project: Path) -> None:
