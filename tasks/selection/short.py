@@ -57,10 +57,11 @@ def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]
 
 
 def log_loss(one: Workbench, steps: int) -> float:
-    """Of the validation rows, after some gradient steps from a solved head, which stays if it is better.
+    """Of the validation rows, after some gradient steps, or with a solved head alone, if that is better.
 
-    A frozen scope takes no steps. Others take the middle one of the rates, and see about as many rows as so many steps
-    have room for: whole epochs, where that is all rows or more.
+    A frozen scope takes no steps. Others start from the head that the whole training starts from on these rows, take
+    the middle one of the rates, and see about as many rows as so many steps have room for: whole epochs, where that is
+    all rows or more.
 
     Args:
         one: with rows of both splits.
@@ -72,10 +73,10 @@ def log_loss(one: Workbench, steps: int) -> float:
         values = features.at_own_depth(one.maker(one.backbones.load)().backbone.eval(), one.encoder, data.encoded)
         solved = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, one.balanced)
         return _loss(rows, solved.validation, one.weights(one.data.of("train")))
-    job = _job(one, steps)
-    make = one.from_solved_head(one.maker(one.backbones.load)())
-    start = _loss(rows, networks.logits(make(), one.encoder, rows.encoded), job.weights)
-    return min(start, _trained(one, make(), job))
+    job, make = _job(one, steps), one.maker(one.backbones.load)
+    ready = one.from_solved_head(make())
+    start = _loss(rows, networks.logits(ready(), one.encoder, rows.encoded), job.weights)
+    return min(start, _trained(one, make() if one.draws_head else ready(), job))
 
 
 def _loss(rows: Prepared, logits: np.ndarray, weights: np.ndarray | None) -> float:

@@ -142,6 +142,28 @@ def test_a_short_adaptation_takes_as_many_steps_as_it_is_given(project: Path) ->
     assert few.train.ids == short._job(bench, 2).train.ids
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_short_adaptation_starts_from_the_head_that_the_whole_one_starts_from(
+    drawn: bool, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses: dict[str, float] = {}
+    log_loss = short.log_loss
+    monkeypatch.setattr(short, "log_loss", lambda one, steps: losses.setdefault(one.kind, log_loss(one, steps)))
+    monkeypatch.setattr(text_settings, "DRAWN_HEAD_FROM", 1.0 if drawn else math.inf)
+    heads: list[tuple[Any, Any]] = []
+
+    def untrained(one: Workbench, network: Any, job: Any) -> float:
+        seen = [made().head.weight for made in (one.maker(one.backbones.load), one.from_solved_head(network))]
+        heads.append((network.head.weight, seen))
+        return math.inf
+
+    monkeypatch.setattr(short, "_trained", untrained)
+    run_stage(project, "selection")
+    ((begun, (of_drawn, of_solved)),) = heads
+    assert begun.equal(of_drawn if drawn else of_solved) and not of_drawn.equal(of_solved)
+    assert losses["full"] < math.inf, "the solved head stands where no step beats it"
+
+
 def test_a_wish_in_minutes_is_read_once_and_decides_again_alike(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
