@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from tasks import modalities
@@ -45,9 +46,15 @@ def decide(stage: Stage, scored: Sequence[choice.Scored], rows: Rows, clean: Cle
     over = strategy.over_budget(steps, settings, seconds_per_step)
     competing = halving.entrants(ranked, settings.halving, trains=over is None)
 
+    @cache
+    def reached(cut: choice.Scored, scope: str, taken: int) -> float:
+        return short.log_loss(short.bench(stage, cut, scope, rows, clean.labels), taken)
+
     def log_loss(one: halving.Entrant, taken: int) -> float:
-        cut = one.model if one.scope == "frozen" else choice.deepest(one.model, scored, beaten)
-        loss = short.log_loss(short.bench(stage, cut, one.scope, rows, clean.labels), taken)
+        if one.scope == "frozen":
+            loss = reached(one.model, one.scope, 0)  # it takes no steps: one loss for every round
+        else:
+            loss = reached(choice.deepest(one.model, scored, beaten), one.scope, taken)
         stage.say(f"{one.name}: log loss {loss:.3f} in a round of {taken} steps.")
         return loss
 

@@ -11,7 +11,7 @@ import numpy as np
 from tasks import encoded as encoded_rows
 from tasks import features, metrics, modalities, readings
 from tasks import network as networks
-from tasks.artifacts import read_table
+from tasks.artifacts import read_table, sha256_text
 from tasks.network import Network
 from tasks.params import Candidate
 from tasks.prepared import Prepared
@@ -32,6 +32,8 @@ WARM, TIMED = 2, 4
 def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]) -> Workbench:
     """What a model is adapted on by a scope: frozen at the cut that was scored, else at all blocks that are left.
 
+    The rows are encoded once a model, and the same in every call of a stage.
+
     Args:
         stage: names params and folders.
         model: a cut of it.
@@ -42,8 +44,10 @@ def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]
     modality = stage.params.project.modality
     folder = resolve(Candidate(source=model.source, revision=model.revision), stage.root)
     encoder = modalities.part(modality, "encode").from_model(folder, stage.params.examples)
-    source, store = modalities.part(modality, "source"), stage.staging / "short.arrow"
-    encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
+    source = modalities.part(modality, "source")
+    store = stage.staging / "short" / f"{sha256_text(f'{model.source} {model.revision}')}.arrow"
+    if not store.is_file():
+        encoded_rows.write(store, encoded_rows.encode(encoder, (source.read(row.input, stage.root) for row in rows)))
     every = [*rows]
     data = Prepared(
         [row.id for row in every],
@@ -65,7 +69,7 @@ def log_loss(one: Workbench, steps: int) -> float:
 
     Args:
         one: with rows of both splits.
-        steps: at least 1.
+        steps: at least 1, or 0 of a frozen scope.
     """
     params, rows = one.stage.params, one.data.of("validation")
     if one.solved:

@@ -108,6 +108,30 @@ def test_whatever_scope_wins_is_chosen_with_its_cut(
     assert cuts.of(chosen, scope)["reason"] in (tmp_path / "data/selection/summary.md").read_text()
 
 
+def test_rows_are_encoded_once_a_model_and_a_head_on_frozen_features_is_solved_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, encoded = list[tuple[str, int]](), list[Path]()
+    write = short.encoded_rows.write
+
+    def spy(path: Path, rows: Any) -> None:
+        encoded.extend([path] if path.parent.name == "short" else [])
+        write(path, rows)
+
+    def log_loss(one: Workbench, steps: int) -> float:
+        assert len(one.data.encoded) == len(one.data)
+        tried.append((one.kind, steps))
+        return float(one.kind != "frozen")
+
+    monkeypatch.setattr(short.encoded_rows, "write", spy)
+    monkeypatch.setattr(short, "log_loss", log_loss)
+    halving = {"models": 1, "scopes": ["frozen", "full", "top"], "steps": 4}
+    run_stage(write_project(tmp_path, selection__strategy__halving=halving), "selection")
+    rounds = read_json(tmp_path / "data/selection/choice.json")["strategy"]["halving"]
+    assert [one["log_loss"]["path:model frozen"] for one in rounds] == [0, 0]
+    assert tried == [("frozen", 0), ("full", 4), ("top", 4), ("full", 8)] and len(encoded) == 1
+
+
 @pytest.mark.parametrize("pool", ["mean", "first"])
 def test_what_moves_blocks_competes_and_is_chosen_with_the_pool_that_wins_then(
     pool: str, project: Path, monkeypatch: pytest.MonkeyPatch
