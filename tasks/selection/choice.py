@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from tasks.params import Incumbent
+from tasks.selection import reasons
 from tasks.selection.strategy import Picked
 
 # Single scores, told beside the choice and tried against it in benchmarks/selection.py; higher is better.
@@ -20,8 +21,6 @@ SCORES: dict[str, Callable[[Scored], float]] = {
 }
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
-# What decides on the model and its cut: the ranking, short adaptations, or that it is served already.
-Why = Literal["first", "halving", "live"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,10 @@ class Scored:
     parameters: int
     bytes: int
     operations: int
+
+    def of_model(self, other: Scored) -> bool:
+        """Whether both are cuts of one model."""
+        return (self.source, self.revision) == (other.source, other.revision)
 
 
 def ranked(scored: Sequence[Scored]) -> list[Scored]:
@@ -103,7 +106,7 @@ def deepest(model: Scored, scored: Sequence[Scored], beaten: Mapping[str, str] =
         scored: all candidates of all models.
         beaten: pool -> one that it loses to once blocks learn, so that it stands back where that one is there.
     """
-    own = [one for one in scored if _of_one_model(one, model)]
+    own = [one for one in scored if one.of_model(model)]
     most = [one for one in own if one.depth == max(each.depth for each in own)]
     pools = {one.pool for one in most}
     return next(one for one in ranked(most) if beaten.get(one.pool) not in pools)
@@ -150,11 +153,11 @@ def choose(
     order = ranked(scored)
     best = model or live or order[0]
     last, moving = deepest(best, scored), deepest(best, scored, beaten)
-    why: Why = "halving" if model else "first" if best == order[0] else "live"
+    why: reasons.Why = "halving" if model else "first" if best == order[0] else "live"
     return {
         "source": best.source,
         "revision": best.revision,
-        "model_reason": _model_reason(best, order, candidates, why),
+        "model_reason": reasons.of_model(best, order, candidates, why),
         "scope": picked.scope,
         "objective": picked.objective,
         "scope_reason": picked.reason,
@@ -164,88 +167,20 @@ def choose(
             "sentence": picked.sentence,
         },
         "scopes": {
-            "frozen": {"depth": best.depth, "pool": best.pool, "reason": _frozen_reason(best, last, order, why)},
+            "frozen": {"depth": best.depth, "pool": best.pool, "reason": reasons.of_frozen(best, last, order, why)},
             "full": {
                 "depth": moving.depth,
                 "pool": moving.pool,
-                "reason": f"{_blocks(moving)}: training rewrites the top ones, so a probe of them frozen does not "
-                f"speak against them; {_pool(moving, last, beaten)}.",
+                "reason": reasons.of_full(moving, last, beaten),
             },
         },
     }
 
 
-def _blocks(last: Scored) -> str:
-    if last.depth == last.deepest:
-        return f"All {last.depth} blocks"
-    return f"The lowest {last.depth} of {last.deepest} blocks, all that selection.limits leave"
-
-
-def _pool(moving: Scored, last: Scored, beaten: Mapping[str, str]) -> str:
-    if moving.pool == last.pool:
-        return f"pool {last.pool} ranks first there"
-    return f"pool {moving.pool}: {last.pool}, which ranks first there, loses to {beaten[last.pool]} once they learn"
-
-
-def _top(last: Scored) -> str:
-    return "the last block" if last.depth == last.deepest else "the deepest cut that selection.limits leave"
-
-
-def _of_one_model(one: Scored, other: Scored) -> bool:
-    return (one.source, one.revision) == (other.source, other.revision)
-
-
-def _model_reason(best: Scored, order: Sequence[Scored], candidates: int, why: Why) -> str:
-    first, count = order[0], len({(one.source, one.revision) for one in order})
-    if count == 1:
-        which = "candidate" if candidates == 1 else f"one of {candidates} candidates that selection.limits leave"
-        return f"{best.source} is the only {which}."
-    if why == "halving":
-        also = "and ranks" if _of_one_model(first, best) else f"{first.source} ranks"
-        return f"{best.source} won the short adaptations of selection.strategy.halving, {also} first of {count} models."
-    if not _of_one_model(first, best):
-        return f"{best.source} is live and stays: {first.source} ranks first, by no more than a standard error."
-    second = next(one for one in order if not _of_one_model(one, best))
-    return (
-        f"{best.source} ranks first of {count} models by {_votes(order)} together: "
-        f"{first.log_loss:.3f} and {first.log_me:.3f}, next {second.source} with {second.log_loss:.3f} and "
-        f"{second.log_me:.3f}."
-    )
-
-
-def _votes(scored: Sequence[Scored]) -> str:
-    if any(one.off_typical for one in scored):
-        return "cross-validated log loss, LogME and, for so few rows, typical depth"
-    return "cross-validated log loss and LogME"
-
-
-def _frozen_reason(best: Scored, last: Scored, order: Sequence[Scored], why: Why) -> str:
-    cut, first = f"Depth {best.depth} of {best.deepest}, pool {best.pool}", order[0]
-    if why == "live" and not _of_one_model(first, best):
-        return f"{cut}, is live and stays with its model."
-    if why == "live":
-        return (
-            f"{cut}, is live and stays: depth {first.depth}, pool {first.pool}, ranks first by {_votes(order)} "
-            f"together, and its log loss {first.log_loss:.3f} is not lower than {best.log_loss:.3f} by more than the "
-            f"standard error, {best.standard_error:.3f}."
-        )
-    if best.depth == last.depth:
-        return (
-            f"{cut}: {_top(last)} ranks first of {sum(_of_one_model(one, best) for one in order)} depths and pools by "
-            f"{_votes(order)} together, {best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f}."
-        )
-    saved = 1 - best.operations / last.operations
-    return (
-        f"{cut}, ranks first by {_votes(order)} together: "
-        f"{best.log_loss:.3f} (accuracy {best.accuracy:.1%}) and {best.log_me:.3f} against {last.log_loss:.3f} "
-        f"({last.accuracy:.1%}) and {last.log_me:.3f} at {_top(last)}, with {saved:.0%} fewer operations."
-    )
-
-
 def picks_in_words(scored: Sequence[Scored]) -> str:
     """What each of `SCORES` alone would have picked, beside the choice."""
     best = ranked(scored)[0]
-    several = not all(_of_one_model(one, best) for one in scored)
+    several = not all(one.of_model(best) for one in scored)
     groups: dict[str, list[str]] = {}
     for name, one in picks(scored).items():
         model = f"{one.source} at " if several else ""
