@@ -166,12 +166,18 @@ def _settled(
         tell(reason)
     if test:
         _refuse_other_test(data, test, found, limits["max_rows"])
+    elif found.own_splits and "test" not in found.own_splits:
+        named = " and ".join(sorted(found.own_splits))
+        raise InputError(f"{data.name} says which rows are {named}, and none is test: name some so, or give --test.")
+    if "validation" in found.own_splits:
+        tell(f"Chosen: data.validation_share is 0, for {data.name} names validation rows of its own.")
     values = {
         "project.modality": found.modality,
         "project.problem": found.problem,
         "data.input_column": found.input_column,
         "data.label_column": found.label_column,
         "data.where": {},
+        **({"data.validation_share": 0.0} if "validation" in found.own_splits else {}),
         **({"data.label_descriptions": dict(wishes.given.described)} if wishes.given.described else {}),
         "data.max_labels": _max_labels(found, limits["max_labels"], tell),
         "data.min_rows_per_label": _min_rows(found, limits["min_rows_per_label"], test is not None, tell),
@@ -197,7 +203,7 @@ def _max_labels(found: Guess, most: int, tell: Say) -> int:
 
 def _min_rows(found: Guess, minimum: int, has_test: bool, tell: Say) -> int:
     """Lowered where rare labels would be quarantined; where a hash draws the test rows, it may draw half of a few."""
-    enough = minimum if has_test or found.own_test else 2 * minimum
+    enough = minimum if has_test or found.own_splits else 2 * minimum
     rare = sum(FEWEST_ROWS <= rows < enough for rows in found.label_rows)
     if not rare:
         return minimum

@@ -17,6 +17,7 @@ from tasks.modalities import MODALITIES, part
 from tasks.rows.folder import SPLIT_NAMES
 from tasks.rows.read import is_text, label_text, read_source
 from tasks.rows.settings import MOST_LABELS
+from tasks.rows.split import Split
 from tasks.rows.table import COLUMN_NAME, NAMED_COLUMNS, check_columns
 from tasks.rows.unlabelled import column_with
 
@@ -50,7 +51,7 @@ class Guess:
     Attributes:
         label_column: may be missing where no row has a label.
         label_rows: rows of each label, ascending, without those that the source itself calls test rows.
-        own_test: whether it calls some so.
+        own_splits: splits that it names itself.
         reasons: a sentence for each thing that the user did not say.
     """
 
@@ -59,7 +60,7 @@ class Guess:
     input_column: str
     label_column: str
     label_rows: list[int]
-    own_test: bool
+    own_splits: frozenset[Split]
     reasons: list[str]
 
 
@@ -117,7 +118,8 @@ def guess(path: Path, given: Given, max_rows: int, max_labels: int, ask: Ask | N
         f"the problem is {PROBLEM}, with {len(rows) or len(given.described)} labels",
     ]
     reasons = [f"Guessed: {what}." for what in told if what]
-    return Guess(modality, PROBLEM, inputs[0], label, sorted(rows.values()), "test" in listed.splits, reasons)
+    own = frozenset(split for split in listed.splits if split)
+    return Guess(modality, PROBLEM, inputs[0], label, sorted(rows.values()), own, reasons)
 
 
 def _modality(source: Source, given: Given) -> tuple[str, list[str]]:

@@ -19,6 +19,8 @@ from tasks.rows.read import RawRows, batches, own
 from tasks.rows.row import SOURCES, Quarantined, Row, Source, kind
 from tasks.rows.split import SPLITS, TEST, Split
 
+OWN_TEST_ROWS = "where a source says of some rows where they belong, it or data.test must name usable test rows"
+
 __all__ = ["Clean", "Quarantined", "Row", "Rows", "load"]
 
 
@@ -60,7 +62,7 @@ def load(root: Path, params: Params) -> Clean:
         unlabelled.refuse_missing(labels, data)
     else:
         refuse_too_many(quarantine, len(rows), data.max_quarantined_share, Path(data.path).name, root)
-    _refuse_unusable(rows, labels, quarantine, data)
+    _refuse_unusable(rows, labels, quarantine, data, own_test)
     return Clean(rows, quarantine, labels, gathered.left_out, near)
 
 
@@ -148,7 +150,7 @@ def _leave_rare_labels(columns: Columns, minimum: int) -> None:
         )
 
 
-def _refuse_unusable(rows: Rows, labels: list[str], quarantine: Quarantine, data: Data) -> None:
+def _refuse_unusable(rows: Rows, labels: list[str], quarantine: Quarantine, data: Data, own_test: bool) -> None:
     name = Path(data.path).name
     if len(labels) < 2:
         reasons = Counter(kind(fault.reason) for fault in quarantine).most_common(1)
@@ -166,4 +168,7 @@ def _refuse_unusable(rows: Rows, labels: list[str], quarantine: Quarantine, data
     present = np.unique(rows.splits)
     for number, split in enumerate(SPLITS):
         if number not in present:
-            raise InputError(f"{name}: no row falls into the {split} split: add rows or raise its share in data.")
+            remedy = "add rows or raise its share in data"
+            if split == "test" and own_test:
+                remedy = "set data.test_from to an earlier time" if data.time_column else OWN_TEST_ROWS
+            raise InputError(f"{name}: no row falls into the {split} split: {remedy}.")

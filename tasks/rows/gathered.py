@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from tasks import modalities
+from tasks.errors import InputError
 from tasks.params import Data, Params
 from tasks.rows.columns import Cells, Columns
 from tasks.rows.inspected import inspect
 from tasks.rows.read import RawRows, label_text
 from tasks.rows.row import SOURCES, Source
 from tasks.rows.settings import moment
-from tasks.rows.split import SPLITS, TEST, TRAIN, VALIDATION, Split, keys_of, places
+from tasks.rows.split import SPLITS, TRAIN, VALIDATION, Split, keys_of, places
 
 NOBODY = "0" * 32
 OTHER_TEST = "test row of a source whose test set data.test names"
@@ -91,8 +92,12 @@ class Gathered:
         """All rows, each in its split.
 
         Args:
-            own_test: whether the source itself says which of its rows are test rows.
+            own_test: as the method of this name says.
+
+        Raises:
+            InputError: the source names validation rows, and the params would draw others by hash.
         """
+        self._refuse_two_validations()
         taken = {name: self.taken(name) for name in ("keys", "sources", "numbers", "labels", "splits", "sizes")}
         groups = self.taken("groups") if "groups" in self._arrays else None
         _place(taken, groups, own_test, self._data)
@@ -100,8 +105,20 @@ class Gathered:
         return Columns(self._cells, **taken, groups=groups, names=[*self.names], files=files, reasons=self._reasons)
 
     def own_test(self) -> bool:
-        """Whether the source itself, by a column or in a file of its own, says which of its rows are test rows."""
-        return self._data.test_from is not None or bool((self._arrays["splits"] == TEST).any())
+        """Whether the source itself says of its rows where they belong: then it has to name all test rows.
+
+        Were some drawn by hash as long as it names none, the first one that it names would move them.
+        """
+        return bool((self._arrays["splits"] >= 0).any())
+
+    def _refuse_two_validations(self) -> None:
+        """As `own_test` says; by whose rows a training is steered is said in the params, where no row changes it."""
+        data, own = self._data, self._arrays["splits"] == VALIDATION
+        if own.any() and data.validation_share and not data.validation_from:
+            raise InputError(
+                f"{Path(data.path).name} names validation rows of its own, and data.validation_share "
+                f"{data.validation_share:g} would draw others from its training rows: set it to 0."
+            )
 
     def taken(self, name: str) -> np.ndarray:
         """One column of all rows, (N, ...), which is not kept here any longer."""
@@ -113,8 +130,7 @@ def _place(taken: dict[str, np.ndarray], groups: np.ndarray | None, own_test: bo
     keys, splits, later = taken["keys"], taken["splits"], taken["sources"] == SOURCES.index("feedback")
     if groups is not None:
         keys = np.where(groups.any(axis=1, keepdims=True), groups, keys)
-    own_validation = data.validation_from or (splits == VALIDATION).any()
-    validation_share = 0.0 if own_validation else data.validation_share
+    validation_share = 0.0 if data.validation_from else data.validation_share
     by_hash = places(keys, 0 if own_test else data.test_share, validation_share)
     # Even beside a test set of the source's own: nothing else could judge what came later.
     by_hash[later] = places(keys[later], data.test_share, data.validation_share)

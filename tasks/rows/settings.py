@@ -117,7 +117,9 @@ class Data(Strict):
     test_share: Share = Field(
         description="Share of rows held out for the receipt; with `test`, of those that came later alone."
     )
-    validation_share: Share = Field(description="Share of the other rows that steers the training.")
+    validation_share: Share = Field(
+        description="Share of the other rows that steers the training; 0 where the source names validation rows."
+    )
     min_rows_per_label: int = Field(ge=2, description="Labels with fewer training-side rows are quarantined.")
     max_labels: int = Field(ge=2, le=MOST_LABELS, description="More labels than this are refused.")
     max_rows: int = Field(ge=1, description="A larger source is refused.")

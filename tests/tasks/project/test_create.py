@@ -403,12 +403,29 @@ def test_more_labels_than_usual_at_the_users_word_raise_the_limit(bench: Bench, 
     assert "Chosen: data.max_labels is 1001, not 1000, for so many does column label hold." in bench.said
 
 
-def test_test_rows_of_a_folder_are_no_reason_to_lower_it(bench: Bench, no_dvc: None) -> None:
-    for split in ("train", "test"):
+def shots(folder: Path, *splits: str) -> Path:
+    """Six pictures of two labels in each split."""
+    for split in splits:
         for name in [f"{label}/{i}.png" for label in "ab" for i in range(6)]:
-            (bench.root / f"shots/{split}/{name}").parent.mkdir(parents=True, exist_ok=True)
-            (bench.root / f"shots/{split}/{name}").touch()
-    assert bench.create(data=bench.root / "shots").params["data.min_rows_per_label"] == 5
+            (folder / f"shots/{split}/{name}").parent.mkdir(parents=True, exist_ok=True)
+            (folder / f"shots/{split}/{name}").touch()
+    return folder / "shots"
+
+
+def test_test_rows_of_a_folder_are_no_reason_to_lower_it(bench: Bench, no_dvc: None) -> None:
+    made = bench.create(data=shots(bench.root, "train", "test"))
+    assert made.params["data.min_rows_per_label"] == 5 and "data.validation_share" not in made.params
+
+
+def test_no_other_validation_rows_are_drawn_beside_those_of_a_folder(bench: Bench, no_dvc: None) -> None:
+    made = bench.create(data=shots(bench.root, "train", "val", "test"))
+    assert made.params["data.validation_share"] == 0
+    assert "Chosen: data.validation_share is 0, for shots names validation rows of its own." in bench.said
+
+
+def test_a_folder_of_splits_without_test_needs_a_test_set(bench: Bench, no_dvc: None) -> None:
+    told = "shots says which rows are train and validation, and none is test: name some so, or give --test."
+    assert bench.refusal(data=shots(bench.root, "train", "val")) == told
 
 
 def test_one_row_of_a_label_lowers_nothing(bench: Bench, no_dvc: None) -> None:

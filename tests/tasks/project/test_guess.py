@@ -44,7 +44,7 @@ def refusal(path: Path, **options: Any) -> str:
 def test_a_plain_table_is_guessed_and_told(tmp_path: Path) -> None:
     found = look(table(tmp_path / "a.csv", id=range(ROWS), body=TEXTS, mood=LABELS))
     assert (found.modality, found.input_column, found.label_column) == (MODALITY, "body", "mood")
-    assert found.problem == "classification" and found.label_rows == [8, 8, 8] and not found.own_test
+    assert found.problem == "classification" and found.label_rows == [8, 8, 8] and not found.own_splits
     assert found.reasons == [
         f"Guessed: the examples are of modality {MODALITY}.",
         "Guessed: the examples stand in column body.",
@@ -267,7 +267,7 @@ def test_a_folder_for_each_label(tmp_path: Path) -> None:
 def test_rows_that_the_source_calls_test_are_not_counted(tmp_path: Path) -> None:
     files(tmp_path, *(f"{split}/{label}/{i}.png" for split in ("train", "test") for label in "ab" for i in range(4)))
     found = look(tmp_path)
-    assert found.own_test and found.label_rows == [4, 4]
+    assert found.own_splits == {"train", "test"} and found.label_rows == [4, 4]
 
 
 def test_a_table_beside_its_files(tmp_path: Path) -> None:

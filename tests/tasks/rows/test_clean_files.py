@@ -58,9 +58,16 @@ def test_a_copy_in_a_validation_folder_leaves_too(tmp_path: Path) -> None:
     split_folders(tmp_path)
     picture(tmp_path / "data/dev/a/1.png", 777)
     (tmp_path / "data/dev/a/copy.png").write_bytes((tmp_path / "data/test/a/0.png").read_bytes())
-    found = loaded(tmp_path)
+    found = loaded(tmp_path, data__validation_share=0)
     assert "data/dev/a/copy.png" in reasons(found)
     assert [row.input for row in found.of("validation")] == ["data/dev/a/1.png"]
+
+
+def test_a_folder_of_training_rows_alone_is_refused_or_a_folder_test_would_move_them(tmp_path: Path) -> None:
+    for number in range(40):
+        picture(tmp_path / "data/train" / "ab"[number % 2] / f"{number}.png", number)
+    with pytest.raises(InputError, match="data: no row falls into the test split: where a source says of some rows"):
+        loaded(tmp_path)
 
 
 def test_test_rows_of_a_source_whose_test_set_is_another_are_quarantined(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_near_duplicates_within_a_split_stay_and_are_counted(tmp_path: Path) -> 
 def test_near_the_validation_split_the_training_row_leaves(tmp_path: Path) -> None:
     rows = [{"text": text, "kind": "train"} for text in (*FAR, f"{STORY} 2")]
     rows += [{"text": STORY, "kind": "dev"}, {"text": OTHER, "kind": "test"}]
-    found = loaded(tmp_path, rows, split_column="kind", **ALIKE)
+    found = loaded(tmp_path, rows, split_column="kind", **ALIKE | {"validation_share": 0.0})
     assert reasons(found) == {len(FAR) + 1: f"near duplicate of validation row {len(FAR) + 2} of rows.csv"}
 
 
@@ -86,7 +86,7 @@ def test_what_leaves_takes_nobody_with_it(tmp_path: Path) -> None:
     )
     rows = [{"text": text, "kind": "train"} for text in (*FAR, far)]
     rows += [{"text": text, "kind": kind} for text, kind in ((middle, "dev"), (OTHER, "dev"), (STORY, "test"))]
-    found = loaded(tmp_path, rows, split_column="kind", **ALIKE)
+    found = loaded(tmp_path, rows, split_column="kind", **ALIKE | {"validation_share": 0.0})
     assert reasons(found) == {len(FAR) + 2: f"near duplicate of test row {len(FAR) + 4} of rows.csv"}
 
 
@@ -176,6 +176,53 @@ def test_a_row_without_a_time_is_quarantined(tmp_path: Path, day: str) -> None:
 def test_a_column_places_rows_by_the_names_that_people_use(tmp_path: Path) -> None:
     names = ["Train", "training", "dev", "validation", "TEST", "testing"] * 2
     rows = [{"text": text, "part": name} for text, name in zip(TEST[:12], names, strict=True)]
-    found = loaded(tmp_path, [*rows, {"text": TRAIN[0], "part": "holdout"}], split_column="part")
+    found = loaded(tmp_path, [*rows, {"text": TRAIN[0], "part": "holdout"}], split_column="part", validation_share=0)
     assert [row.split for row in found.rows][:6] == ["train"] * 2 + ["validation"] * 2 + ["test"] * 2
     assert reasons(found) == {13: "data.split_column says neither train, validation nor test"}
+
+
+def by_column(folder: Path, names: list[str], broken: str = "", **changes: Any) -> dict[str, str]:
+    """Example -> split of one row for each name; that of an additional row, broken, of the name `broken`."""
+    rows = [{"text": text, "part": name} for text, name in zip(MANY, names, strict=False)]
+    rows += [{"text": "", "part": broken}] if broken else []
+    return {row.input: row.split for row in loaded(folder, rows, split_column="part", **changes).rows}
+
+
+MANY = list(islice((text for texts in zip(TRAIN, VALIDATION, TEST, strict=True) for text in texts), 60))
+TWO, THREE = ["train"] * 40 + ["test"] * 4, ["train"] * 40 + ["dev"] * 4 + ["test"] * 4
+
+
+@pytest.mark.parametrize("name", ["train", "dev", "test"])
+@pytest.mark.parametrize(("names", "share"), [(TWO, 0.15), (THREE, 0)])
+def test_no_row_that_is_added_to_a_column_of_splits_moves_another(
+    names: list[str], share: float, name: str, tmp_path: Path
+) -> None:
+    before = by_column(tmp_path, names, validation_share=share)
+    for added in ({"names": [*names, name]}, {"names": names, "broken": name}):
+        try:
+            after = by_column(tmp_path, **{"names": names} | added, validation_share=share)
+        except InputError:
+            assert (name, share) == ("dev", 0.15)
+        else:
+            assert {text: after[text] for text in before} == before
+
+
+@pytest.mark.parametrize("broken", ["", "test"])
+def test_a_column_of_splits_that_names_no_usable_test_row_is_refused(broken: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"rows\.csv: no row falls into the test split: where a source says of some"):
+        by_column(tmp_path, ["train"] * 40, broken)
+    own = loaded(
+        tmp_path, [{"text": text, "part": "train"} for text in MANY], texts(["one", "two"]), split_column="part"
+    )
+    assert {row.input for row in own.of("test")} == {"one", "two"} and len(own.of("validation")) > 0
+
+
+def test_validation_rows_beside_a_share_of_the_training_rows_are_refused(tmp_path: Path) -> None:
+    told = "rows.csv names validation rows of its own, and data.validation_share 0.15 would draw others from its"
+    with pytest.raises(InputError, match=told):
+        by_column(tmp_path, THREE)
+
+
+def test_without_a_row_after_the_date_of_the_test_rows_the_date_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"into the test split: set data\.test_from to an earlier time"):
+        loaded(tmp_path, DAYS, time_column="day", test_from="2026-02-25")
