@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote, unquote_plus
 
 from tasks.errors import InputError
 
 HUB = "hf"
-FILES = ("file", "http", "https", HUB)
+WEB = ("http", "https")
+# In these an @ or a colon ends no user: paths, revisions, OWNER:REPOSITORY@REVISION.
+NO_USER = ("sqlite", "file", HUB, "github")
+FILES = ("file", *WEB, HUB)
 # What fsspec opens by a driver of its own; every other scheme is a database that SQLAlchemy may know.
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "webhdfs", "sftp", "ssh", "ftp", "smb")
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -49,21 +52,32 @@ def refuse_secrets(url: str, setting: str = "source.url") -> None:
             f"{setting} is no URL: write for instance postgresql+psycopg://HOST/DATABASE, s3://BUCKET/FILE or "
             "hf://datasets/OWNER/NAME@REVISION/FILE."
         )
-    kind, rest = scheme(url), url.partition("://")[2]
-    # An @ within a file's name is none before a host, and one within a password is none behind it.
-    authority = "" if kind in (HUB, "file") else re.split(r"[/?#]", rest, maxsplit=1)[0]
-    if kind == "sqlite":
-        authority = ""
-    user, at, _ = authority.rpartition("@")
-    if not at and re.search(r"://[^/]*:[^/]*.*@", url) and is_database(url) and kind != "sqlite":
-        user, at = rest.rpartition("@")[0], "@"  # a password with a slash in it
-    secret = user.partition(":")[2] if is_database(url) or ":" in user else user
-    named = [value for name, value in parse_qsl(url.partition("?")[2]) if SECRET_NAME.search(name)]
-    if (at and _is_plain(secret)) or any(map(_is_plain, named)):
+    if any(map(_is_plain, [_password(url), *_named_secrets(url)])):
         raise InputError(
             f"{setting} holds a password or a key in plain words: put it into an environment variable and write "
-            "${NAME} there, or leave it to the driver's own variables such as PGPASSWORD or AWS_SECRET_ACCESS_KEY."
+            "${NAME} there, or leave it to the driver's own variables such as PGPASSWORD or AWS_SECRET_ACCESS_KEY; an "
+            "@ in a path is written %40."
         )
+
+
+def _password(url: str) -> str:
+    """What stands before the host of a URL as its password, or as a token alone; empty if nothing does."""
+    kind, rest = scheme(url), url.partition("://")[2]
+    if kind.startswith(NO_USER):
+        return ""
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    # An @ within a file's name ends no user; but a password may hold a slash, and then the first one ends no host.
+    user = (authority if "@" in authority or ":" not in authority else rest).rpartition("@")[0]
+    return user.partition(":")[2] if ":" in user or kind not in WEB else user
+
+
+def _named_secrets(url: str) -> list[str]:
+    """Values in query and fragment whose names say that they are secret, within a connection string too."""
+    found = []
+    for piece in re.split(r"[?#&;]", unquote_plus(url))[1:]:
+        words = piece.split("=")
+        found += ["=".join(words[i + 1 :]) for i, name in enumerate(words[:-1]) if SECRET_NAME.search(name)]
+    return found
 
 
 def absolute(url: str, base: Path) -> str:

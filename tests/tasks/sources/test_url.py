@@ -21,13 +21,27 @@ from tasks.sources import url
         "https://host/rows.csv?token=hunter2",
         "https://host/rows.csv?auth=hunter2",
         "https://[host/rows.csv?token=hunter2",
+        "https://ada:hun/ter2@host/rows.csv",
+        "https://ada:hun?ter2@host/rows.csv",
+        "https://ada:/@hunter2@host/rows.csv",
+        "sftp://ada:hun/ter2@host/rows.csv",
+        "ftp://ada:hun#ter2@host/rows.csv",
+        "s3://AKIA:hun/ter2@bucket/rows.csv",
+        "zip://rows.csv::https://ada:hunter2@host/rows.zip",
+        "https://host/rows.csv#access_token=hunter2",
+        "https://host/rows.csv?page=1#access_token=hunter2",
+        "https://host/rows.csv?page=1;token=hunter2",
+        "https://host/rows.csv?to%6ben=hunter2",
+        "https://host/rows.csv?token=${A}&token=hunter2",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3DODBC%3BUID%3Dada%3BPWD%3Dhunter2",
+        "mssql+pyodbc:///?odbc_connect=PWD%3Dhunter2",
     ],
 )
 def test_a_secret_in_plain_words_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(InputError) as caught:
         url.expanded(text)
     (sentence,) = caught.value.sentences
-    assert "holds a password or a key" in sentence and "hunter2" not in sentence
+    assert "holds a password or a key" in sentence and "ter2" not in sentence
 
 
 @pytest.mark.parametrize(
@@ -40,6 +54,13 @@ def test_a_secret_in_plain_words_is_refused_and_not_repeated(text: str) -> None:
         "hf://datasets/owner/name@main/train.csv",
         "https://host/rows.csv?token=${TOKEN}&page=2",
         "https://host/rows.csv?author=ada",
+        "https://host/a@b.csv?at=12:30",
+        "https://host:8080/a%40b.csv",
+        "github://owner:name@main/rows.csv",
+        "sftp://ada@host/rows.csv",
+        "abfs://container@account.dfs.core.windows.net/rows.csv",
+        "mssql+pyodbc:///?odbc_connect=DRIVER%3DODBC%3BUID%3Dada%3BPWD%3D${PW}",
+        "postgresql://ada:${PG}@db/rows?options=-c%20a@b",
     ],
 )
 def test_a_url_without_secrets_is_taken(text: str) -> None:
