@@ -13,9 +13,8 @@ HUB = "hf"
 WEB = ("http", "https")
 # In these an @ or a colon ends no user: paths, revisions, OWNER:REPOSITORY@REVISION.
 NO_USER = ("sqlite", "file", HUB, "github")
-FILES = ("file", *WEB, HUB)
-# What fsspec opens by a driver of its own; every other scheme is a database that SQLAlchemy may know.
-OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hdfs", "webhdfs", "sftp", "ssh", "ftp", "smb")
+# What fsspec knows only once its driver is installed; it lists all others.
+UNLISTED = ("abfss",)
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 SECRET_NAME = re.compile(
     r"pass|pwd|secret|token|api_?key|access_?key|signature|credential|jwt|^auth$|authorization|^sig$|^key$",
@@ -34,7 +33,10 @@ def scheme(url: str) -> str:
 
 
 def is_database(url: str) -> bool:
-    return scheme(url) not in (*FILES, *OBJECT_STORES)
+    """Whether SQLAlchemy is to know it, for fsspec does not."""
+    from fsspec.registry import known_implementations
+
+    return scheme(url) not in (*known_implementations, *UNLISTED)
 
 
 def refuse_secrets(url: str, setting: str = "source.url") -> None:

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import fsspec
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
@@ -105,6 +106,14 @@ def test_a_file_with_the_same_revision_is_not_even_fetched(root: Path, monkeypat
     (root / "data/raw/x.csv").write_text("edited")
     with pytest.raises(pytest.fail.Exception):
         refresh(root)
+
+
+@pytest.mark.usefixtures("no_dvc")
+def test_whatever_fsspec_knows_is_no_database(root: Path) -> None:
+    fsspec.filesystem("memory").pipe("/graft/rows.csv", (root / "data/raw/rows.csv").read_bytes())
+    set_params(root, source__url="memory://graft/rows.csv", source__query=None, data__path="data/raw/x.csv")
+    assert refresh(root).new
+    assert (root / "data/raw/x.csv").read_bytes() == (root / "data/raw/rows.csv").read_bytes()
 
 
 @pytest.mark.usefixtures("no_dvc")

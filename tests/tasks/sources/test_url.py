@@ -85,7 +85,15 @@ def test_what_is_no_url_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("text", "database"),
-    [("sqlite:///a.db", True), ("oracle+oracledb://h/x", True), ("s3://b/x", False), ("hf://datasets/a/b/c", False)],
+    [
+        ("sqlite:///a.db", True),
+        ("oracle+oracledb://h/x", True),
+        ("snowflake://h/x", True),
+        *(
+            (f"{kind}://b/x", False)
+            for kind in ("s3", "hf", "https", "abfss", "webdav", "memory", "github", "oci", "oss")
+        ),
+    ],
 )
 def test_what_is_a_database(text: str, database: bool) -> None:
     assert url.is_database(text) is database
