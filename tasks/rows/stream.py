@@ -29,7 +29,7 @@ def stream(path: Path, max_rows: int, columns: Mapping[str, str], text_columns: 
         path: the file.
         max_rows: more are refused.
         columns: that it must have, each with what to do if it is missing. A CSV comes with all of its columns, as text;
-            Parquet with these and `text_columns`.
+            Parquet with these and `text_columns`, or all where these are none.
         text_columns: those that stay text in JSONL too, as far as they are; the file may lack what only they name.
 
     Raises:
@@ -145,7 +145,7 @@ def _whole_lines(path: Path) -> Iterator[bytes]:
 def _parquet(path: Path, columns: Mapping[str, str], text_columns: Sequence[str]) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path, buffer_size=BLOCKS[0], pre_buffer=False) as file:
         check_named(path.name, file.schema_arrow.empty_table(), columns)
-        for batch in file.iter_batches(BATCH_ROWS, columns=[*dict.fromkeys([*columns, *text_columns])]):
+        for batch in file.iter_batches(BATCH_ROWS, columns=[*dict.fromkeys([*columns, *text_columns])] or None):
             yield pa.table(batch)
 
 

@@ -129,7 +129,7 @@ def told(path: Path) -> Iterator[None]:
     """What a reader raises, as an InputError."""
     try:
         yield
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
         raise InputError(unreadable(path, str(error))) from None
     except OSError as error:
         raise InputError(f"{path.name} cannot be read ({error.strerror or error}): check the file.") from None
@@ -143,6 +143,8 @@ def unreadable(path: Path, message: str) -> str:
     told = re.match(r"[A-Za-z ]*", message)
     where = re.findall(r"in row \d+|Row #\d+|Expected \d+ columns, got \d+", message)
     assert told is not None
+    if "changed from" in message:
+        return f"{path.name} mixes types in a column ({', '.join(where)}): give the column one type."
     reason = ", ".join([told[0].strip(), *where])
     return f"{path.name} cannot be read as {path.suffix[1:].upper()} ({reason}): correct the file."
 

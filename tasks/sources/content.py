@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.csv
-import pyarrow.json
-import pyarrow.parquet
 
 from tasks.errors import InputError
 from tasks.params import Data
-from tasks.rows.read import columns, dispensable, is_text, kept_by, label_text
-from tasks.rows.table import check_columns, unreadable
-from tasks.sources.batches import BATCH_ROWS, MAX_ROW_BYTES, refuse_long
+from tasks.rows.read import RawRows, batches, label_text
+from tasks.rows.stream import stream
+from tasks.sources.batches import MAX_ROW_BYTES, refuse_long
 
 FEWEST_LABELS = 2
+T = TypeVar("T")
 
 
-def inspect(path: Path, max_rows: int, data: Data | None, name: str) -> int:
-    """Refuse a file that no run could use.
+def inspect(path: Path, data: Data, name: str) -> int:
+    """Refuse a file that no run could use; it is read as a run does.
 
     Args:
         path: of the snapshot, a table.
-        max_rows: more are refused.
-        data: names its columns; None where nobody knows them yet.
+        data: names its columns and limits.
         name: of the source, for errors.
 
     Returns:
         Count of rows.
 
     Raises:
-        InputError: broken, empty, too many rows, a row too long, a missing column, a column of mixed types, examples
-            that are no text, labels that are NaN, one label, or more labels than `data.max_labels`.
+        InputError: what a run refuses in reading it; and a row too long, labels that are NaN or no labels at all, one
+            label, or more labels than `data.max_labels`.
     """
-    rows, labels = 0, Labels(data, name) if data else None
-    for batch in _batches(path, name):
-        if rows == 0 and data:
-            needed = [column for column in columns(data) if column not in dispensable(data)]
-            check_columns(name, batch, needed, "correct source.query or the columns that data names")
-        _refuse_long_rows(batch, rows, name)
-        if data:
-            _refuse_no_text(batch.column(data.input_column), data.input_column, name)
-        if labels:
-            labels.look(batch, rows)
-        rows += batch.num_rows
-        if rows > max_rows:
-            raise InputError(f"{name} has more than {max_rows} rows, which is data.max_rows: raise it or sample.")
-    if not rows:
-        raise InputError(f"{name} has no rows: correct source.url or source.query.")
-    if labels:
-        labels.judge()
+    rows, labels = 0, Labels(data, name)
+    for part in _told(batches(path, data), path, name):
+        _refuse_long_rows(part.table, part.numbers, name)
+        labels.look(part)
+        rows += len(part.numbers) + part.left_out
+    labels.judge()
     return rows
+
+
+def count(path: Path, max_rows: int, name: str) -> int:
+    """The same of a file whose columns nobody knows yet: count of its rows, which are whole and not too long."""
+    rows = 0
+    for table in _told(stream(path, max_rows, {}, ()), path, name):
+        _refuse_long_rows(table, range(rows + 1, rows + table.num_rows + 1), name)
+        rows += table.num_rows
+    return rows
+
+
+def _told(parts: Iterator[T], path: Path, name: str) -> Iterator[T]:
+    """What a reader refuses of the file, told of the source."""
+    try:
+        yield from parts
+    except InputError as error:
+        raise InputError([sentence.replace(path.name, name) for sentence in error.sentences]) from None
 
 
 class Labels:
@@ -65,26 +67,21 @@ class Labels:
     def __init__(self, data: Data, name: str) -> None:
         self.data, self.name = data, name
         self.seen: set[str] = set()
-        self.kept = 0
 
-    def look(self, batch: pa.RecordBatch, before: int) -> None:
+    def look(self, part: RawRows) -> None:
         """Raises InputError at the first NaN, or at one label too many."""
-        keep = kept_by(batch, self.data.where).to_pylist()
-        self.kept += sum(keep)
-        if self.data.label_column not in batch.schema.names:
+        if self.data.label_column not in part.table.column_names:
             return  # where it is dispensable
-        column = batch.column(self.data.label_column)
+        column = part.table.column(self.data.label_column)
         if pa.types.is_nested(column.type) or pa.types.is_binary(column.type):
             raise InputError(
                 f"Column {self.data.label_column!r} of {self.name} holds {column.type}, which is no label: name "
                 "another with data.label_column."
             )
-        for i, value in enumerate(column.to_pylist()):
-            if not keep[i]:
-                continue
+        for number, value in zip(part.numbers, column.to_pylist(), strict=True):
             if isinstance(value, float) and math.isnan(value):
                 raise InputError(
-                    f"Row {before + i + 1} of {self.name} has the label NaN: make it NULL, which is quarantined, or "
+                    f"Row {number} of {self.name} has the label NaN: make it NULL, which is quarantined, or "
                     "leave such rows out at the source."
                 )
             label = label_text(value)
@@ -97,8 +94,6 @@ class Labels:
             )
 
     def judge(self) -> None:
-        if not self.kept:
-            raise InputError(f"data.where keeps no row of {self.name}: change it.")
         if len(self.seen) < FEWEST_LABELS and (self.seen or not self.data.label_descriptions):
             raise InputError(
                 f"Column {self.data.label_column!r} of {self.name} has {len(self.seen)} labels, and two at least are "
@@ -106,59 +101,7 @@ class Labels:
             )
 
 
-def _refuse_no_text(column: pa.Array, column_name: str, name: str) -> None:
-    if not is_text(column.type) and column.null_count < len(column):
-        raise InputError(
-            f"Column {column_name!r} of {name} holds {column.type}, not text: cast it at the source, or name the text "
-            "with data.input_column."
-        )
-
-
-def _batches(path: Path, name: str) -> Iterator[pa.RecordBatch]:
-    """Record batches of bounded size; a reader's words that quote rows stay unsaid."""
-    try:
-        yield from READERS[path.suffix.lower()](path)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError) as error:
-        raise _unreadable(error, path, name) from None
-
-
-def _unreadable(error: Exception, path: Path, name: str) -> InputError:
-    said = str(error)
-    if re.search(r"straddl|block.?size|too large|exceeds", said, re.IGNORECASE):
-        return InputError(
-            f"{name} has a row of more than {MAX_ROW_BYTES / 1e6:.1f} MB: leave it or its long column out."
-        )
-    if re.search(r"changed from|conversion error|but got|cannot mix|inconsistent", said, re.IGNORECASE):
-        return InputError(f"{name} mixes types in a column: let each column have one type at the source.")
-    if "mpty" in said:
-        return InputError(f"{name} has no rows: correct source.url or source.query.")
-    return InputError(unreadable(path, said).replace(path.name, name))
-
-
-def _csv(path: Path) -> Iterator[pa.RecordBatch]:
-    parse = pa.csv.ParseOptions(newlines_in_values=True)
-    read = pa.csv.ReadOptions(block_size=MAX_ROW_BYTES)
-    with pa.csv.open_csv(path, read, parse) as opened:
-        names = opened.schema.names
-    convert = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), null_values=[""])
-    with pa.csv.open_csv(path, read, parse, convert) as opened:
-        yield from opened
-
-
-def _jsonl(path: Path) -> Iterator[pa.RecordBatch]:
-    with pa.json.open_json(path, pa.json.ReadOptions(block_size=MAX_ROW_BYTES)) as opened:
-        yield from opened
-
-
-def _parquet(path: Path) -> Iterator[pa.RecordBatch]:
-    with pa.parquet.ParquetFile(path) as opened:
-        yield from opened.iter_batches(BATCH_ROWS)
-
-
-READERS: dict[str, Any] = {".csv": _csv, ".jsonl": _jsonl, ".parquet": _parquet}
-
-
-def _refuse_long_rows(batch: pa.RecordBatch, before: int, name: str) -> None:
+def _refuse_long_rows(batch: pa.Table, numbers: Sequence[int], name: str) -> None:
     if batch.nbytes <= MAX_ROW_BYTES:
         return
     texts = [column for column in batch.columns if _has_length(column.type)]
@@ -170,7 +113,7 @@ def _refuse_long_rows(batch: pa.RecordBatch, before: int, name: str) -> None:
         total = pa.compute.add(total, size)
     longest = pa.compute.max(total).as_py()
     if longest > MAX_ROW_BYTES:
-        refuse_long(longest, before + pa.compute.index(total, longest).as_py() + 1, name)
+        refuse_long(longest, numbers[pa.compute.index(total, longest).as_py()], name)
 
 
 def _has_length(kind: pa.DataType) -> bool:

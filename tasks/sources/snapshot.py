@@ -137,7 +137,10 @@ def take(
         if known and revision and known["revision"] == revision and known["source"] == source.url:
             return None
         files.snapshot(remote, target, max_rows)
-    rows = None if target.is_dir() else content.inspect(target, max_rows, data, name)
+    if target.is_dir():
+        rows = None
+    else:
+        rows = content.inspect(target, data, name) if data else content.count(target, max_rows, name)
     record |= {"revision": revision, "rows": rows, "sort": sort, "sha256": sha256_source(target)}
     return Snapshot(target, source.url, source.query, record)
 

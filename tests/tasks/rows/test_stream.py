@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -119,5 +119,14 @@ def test_a_batch_is_bounded_whatever_the_block(tmp_path: Path, monkeypatch: pyte
 
 def test_the_row_of_a_fault_in_jsonl_is_counted_from_the_start(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", [*ROWS, {"text": "mixed", "label": ["types"]}])
-    with pytest.raises(InputError, match=r"JSON parse error, in row 500\)"):
+    with pytest.raises(InputError, match=r"mixes types in a column \(in row 500\)"):
         read(path, ["text"])
+
+
+def test_what_arrow_does_not_read_yet_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def reader(*_: object) -> Iterator[pa.Table]:
+        raise pa.ArrowNotImplementedError("Nested data conversions not implemented: private")
+
+    monkeypatch.setitem(streams.STREAMS, ".parquet", reader)
+    with pytest.raises(InputError, match=r"rows\.parquet cannot be read as PARQUET \(Nested data conversions not impl"):
+        read(write(tmp_path / "rows.parquet", ROWS), ["text"])

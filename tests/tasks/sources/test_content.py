@@ -40,8 +40,8 @@ def rows(count: int = 20) -> list[dict[str, Any]]:
     return [{"text": f"text\n{i}", "label": "ab"[i % 2], "channel": "email"} for i in range(count)]
 
 
-def look(path: Path, given: list[dict[str, Any]], max_rows: int = 1000, **changes: Any) -> int:
-    return content.inspect(write(path, given), max_rows, data(**changes), "the source")
+def look(path: Path, given: list[dict[str, Any]], **changes: Any) -> int:
+    return content.inspect(write(path, given), data(**changes), "the source")
 
 
 def refusal(*given: Any, **options: Any) -> str:
@@ -91,7 +91,7 @@ def test_labels_that_where_leaves_out_do_not_count(tmp_path: Path) -> None:
     given = rows() + [{"text": "x", "label": f"l{i}", "channel": "chat"} for i in range(50)]
     assert look(tmp_path / "rows.csv", given, where={"channel": "email"}, max_labels=10) == 70
     assert "more than 10 labels" in refusal(tmp_path / "rows.csv", given, max_labels=10)
-    assert "data.where keeps no row" in refusal(tmp_path / "rows.csv", given, where={"channel": "fax"})
+    assert "keeps none of the 70 rows of the source" in refusal(tmp_path / "rows.csv", given, where={"channel": "fax"})
 
 
 @ENDINGS
@@ -127,21 +127,65 @@ def test_lists_are_no_labels(tmp_path: Path) -> None:
 
 
 def test_too_many_rows(tmp_path: Path) -> None:
-    assert "more than 19 rows" in refusal(tmp_path / "rows.csv", rows(), max_rows=19)
+    told = "the source has more rows than data.max_rows 19"
+    assert told in refusal(tmp_path / "rows.csv", rows(), max_rows=19)
+    with pytest.raises(InputError, match=told):
+        content.count(tmp_path / "rows.csv", 19, "the source")
 
 
-@pytest.mark.parametrize(("name", "text"), [("rows.csv", "text,label\n"), ("rows.csv", ""), ("rows.jsonl", "")])
-def test_no_rows(name: str, text: str, tmp_path: Path) -> None:
+@ENDINGS
+def test_rows_of_columns_that_nobody_knows_yet_are_counted(name: str, tmp_path: Path) -> None:
+    assert content.count(write(tmp_path / name, rows()), 1000, "the source") == 20
+    long = write(tmp_path / name, [*rows(3), {"text": "x" * 5_000_000, "label": "a", "channel": "email"}])
+    with pytest.raises(InputError, match=r"Row 4 of the source has 5\.0 MB"):
+        content.count(long, 1000, "the source")
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ({"note": None}, {"note": "x"}),
+        ({}, {"note": "x"}),
+        ({"note": 1}, {"note": 0.5}),
+        ({"note": {"a": 1}}, {"note": {"a": 1, "b": "c"}}),
+        ({"note": "2024-01-01"}, {"note": "n/a"}),
+    ],
+)
+def test_a_column_that_no_run_reads_may_hold_what_it_will(
+    first: dict[str, Any], then: dict[str, Any], tmp_path: Path
+) -> None:
+    given = [{"text": f"{i} " + "x" * 500_000, "label": "ab"[i % 2]} | (first if i < 10 else then) for i in range(12)]
+    path = write(tmp_path / "rows.jsonl", given)
+    assert sum(len(part.numbers) for part in batches(path, data())) == 12
+    assert content.inspect(path, data(), "the source") == content.count(path, 1000, "the source") == 12
+
+
+def test_columns_with_more_gaps_than_their_rule_allows(tmp_path: Path) -> None:
+    rules = {"channel": {"max_missing_share": 0.1}}
+    given = [row | {"channel": None} for row in rows(4)]
+    told = refusal(tmp_path / "rows.parquet", rows(16) + given, rules=rules)
+    assert told.startswith("the source: column 'channel' is empty in 4 of 20 rows")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("rows.csv", "text,label\n", "has a header but no rows"),
+        ("rows.csv", "", "is empty"),
+        ("rows.jsonl", "", "is empty"),
+    ],
+)
+def test_no_rows(name: str, text: str, told: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(InputError, match="has no rows"):
-        content.inspect(tmp_path / name, 10, data(), "the source")
+    with pytest.raises(InputError, match=f"the source {told}"):
+        content.inspect(tmp_path / name, data(), "the source")
 
 
 @ENDINGS
 def test_broken_files_are_not_quoted(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b'text,label\n"private message,a,b,c\n{"text": "private message"')
     with pytest.raises(InputError) as caught:
-        content.inspect(tmp_path / name, 10, data(), "the source")
+        content.inspect(tmp_path / name, data(), "the source")
     assert "private" not in caught.value.sentences[0]
 
 
@@ -156,7 +200,7 @@ def test_examples_that_are_no_text(example: object, tmp_path: Path) -> None:
 def test_examples_that_are_text_of_another_kind(kind: pa.DataType, tmp_path: Path) -> None:
     table = pa.Table.from_pylist(rows())
     pq.write_table(table.set_column(0, "text", table["text"].cast(kind)), tmp_path / "rows.parquet")
-    assert content.inspect(tmp_path / "rows.parquet", 1000, data(), "the source") == 20
+    assert content.inspect(tmp_path / "rows.parquet", data(), "the source") == 20
 
 
 @ENDINGS

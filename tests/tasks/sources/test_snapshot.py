@@ -20,7 +20,7 @@ from tasks.errors import InputError
 from tasks.params import load
 from tasks.project.folder import ignore
 from tasks.project.template import with_values
-from tasks.sources import content, snapshot
+from tasks.sources import snapshot
 from tasks.sources.snapshot import Refreshed
 from tasks.worktree import scheduled
 from tests.identity import nobody as nobody
@@ -216,12 +216,6 @@ def test_the_command(root: Path, no_dvc: None) -> None:
 )
 def test_what_a_snapshot_is_called(url: str, name: str) -> None:
     assert snapshot.name_of(url) == name
-
-
-def test_every_format_that_runs_read_can_be_looked_at() -> None:
-    from tasks.rows.table import READERS
-
-    assert set(content.READERS) == set(READERS)
 
 
 def test_a_scheduled_run_takes_one_into_its_own_version_of_the_data(root: Path) -> None:
