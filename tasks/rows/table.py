@@ -52,14 +52,21 @@ def _jsonl(path: Path, text_columns: Sequence[str] | None) -> pa.Table:
 
 def parse_jsonl(source: Callable[[], Any], size: int, text_columns: Sequence[str] | None) -> pa.Table:
     """Objects of whole lines, `size` bytes at most, from what `source` opens anew each time."""
-    options = pa.json.ReadOptions(block_size=size)
-    schema = pa.schema([(name, pa.string()) for name in dict.fromkeys(text_columns or ())])
+
+    def parsed(texts: Sequence[str]) -> pa.Table:
+        schema = pa.schema([(name, pa.string()) for name in texts])
+        options = pa.json.ParseOptions(explicit_schema=schema)
+        return pa.json.read_json(source(), pa.json.ReadOptions(block_size=size), options)
+
+    texts = [*dict.fromkeys(text_columns or ())]
     try:
-        table = pa.json.read_json(source(), options, pa.json.ParseOptions(explicit_schema=schema))
-    except pa.ArrowInvalid:  # numbers or booleans stand there; without the schema, text that looks like a date changes
-        return pa.json.read_json(source(), options)
+        table = parsed(texts)
+    except pa.ArrowInvalid:  # numbers or booleans stand in one of them; in the others text that looks like a date stays
+        table = parsed([])
+        dates = [field.name for field in table.schema if field.name in texts and pa.types.is_temporal(field.type)]
+        return parsed(dates) if dates else table
     # A column that the schema names and the file has not comes out empty.
-    return table.drop_columns([name for name in schema.names if table.column(name).null_count == table.num_rows])
+    return table.drop_columns([name for name in texts if table.column(name).null_count == table.num_rows])
 
 
 def _block_bytes(path: Path) -> int:

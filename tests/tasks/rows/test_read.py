@@ -166,6 +166,14 @@ def test_a_label_that_looks_like_something_else_keeps_its_form(tmp_path: Path, e
     assert read(path, settings(where={"channel": label})).labels == [label]
 
 
+@pytest.mark.parametrize("number", [7, 0.5, True])
+def test_it_does_beside_a_column_of_another_type(tmp_path: Path, number: float) -> None:
+    days = ["2024-01-01", "2024-02-01T10:00:00"]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps({"text": "word", "label": day, "who": number}) + "\n" for day in days))
+    assert read(path, settings(group_column="who")).labels == days
+
+
 def test_a_number_in_where_finds_the_label_of_that_name(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("text,label,year\none,1,2020\ntwo,2,2021\n")
