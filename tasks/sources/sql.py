@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pyarrow as pa
 from sqlalchemy import create_engine
@@ -102,7 +103,7 @@ def _engine(url: str, base: Path) -> Engine:
             file = base / (parsed.database or "")
             if not file.is_file():
                 raise InputError(f"There is no SQLite file {file.name}: correct source.url.")
-            parsed = parsed.set(database=f"file:{file}", query={"mode": "ro", "uri": "true"})
+            parsed = parsed.set(database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true"})
         return create_engine(parsed, poolclass=NullPool, connect_args=TIMEOUTS.get(dialect, {}), hide_parameters=True)
     except NoSuchModuleError:
         name = re.sub(r"[^\w+]", "", url.partition("://")[0])

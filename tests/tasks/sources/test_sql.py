@@ -51,6 +51,14 @@ def test_rows_are_sorted_by_all_columns_so_that_their_order_there_leaves_no_trac
     assert sha256_file(take(database)) == first
 
 
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%20b", "ä b"])
+def test_any_folder_may_hold_the_file_and_nothing_is_written_beside_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).mkdir()
+    database = write(tmp_path / name / "rows.db", [("one", "a"), ("two", "b")])
+    assert pq.read_table(take(database)).num_rows == 2
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_an_order_of_the_query_is_kept(database: Path) -> None:
     take(database, f"{SELECT} ORDER BY length(text), text DESC;")
     assert pq.read_table(database.parent / "rows.parquet")["text"].to_pylist()[:2] == ["text 9", "text 8"]
