@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import fsspec
 import pyarrow as pa
@@ -23,7 +24,9 @@ from tasks.sources.url import HUB, expanded, scheme
 T = TypeVar("T")
 MAX_BYTES = 20_000_000_000
 PATTERN = re.compile(r"[*?\[]")
-HUB_URL = re.compile(r"^hf://datasets/([\w.-]+/[\w.-]+?)(?:@([\w./-]+?))?/(.+)$")
+# A slash in a revision is spelled out but in the hub's own references, as the hub's client has it.
+REVISION = r"refs/(?:convert|pr)/[\w.-]+|[\w.%-]+"
+HUB_URL = re.compile(rf"^hf://datasets/([\w.-]+/[\w.-]+)(?:@({REVISION}))?/(.+)$")
 
 
 class Remote:
@@ -131,7 +134,7 @@ def _from_hub(url: str) -> tuple[Any, str, str]:
     match = HUB_URL.match(expanded(url))
     if match is None:
         raise InputError("source.url of the hub must be hf://datasets/OWNER/NAME@REVISION/FILE: name a file or folder.")
-    name, revision, rest = match[1], match[2], match[3].rstrip("/")
+    name, revision, rest = match[1], match[2] and unquote(match[2]), match[3].rstrip("/")
     commit = hub.commit(name, revision, "dataset")
     folder = hub.download(name, commit, [rest, f"{rest}/*"], "dataset")
     if not PATTERN.search(rest) and not (folder / rest).exists():

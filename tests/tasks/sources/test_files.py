@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -117,6 +118,23 @@ def test_a_file_of_a_hub_data_set_at_its_commit(tmp_path: Path) -> None:
     remote = fetch("hf://datasets/owner/name@main/data/train.csv", tmp_path / "train.csv")
     assert (remote.revision, remote.ending) == (COMMIT, ".csv") and (tmp_path / "train.csv").read_bytes() == CSV
     assert f"/datasets/owner/name/resolve/{COMMIT}/data/train.csv" in Web.asked
+
+
+@pytest.mark.usefixtures("hub")
+@pytest.mark.parametrize(
+    ("written", "revision"),
+    [
+        ("refs/convert/parquet", "refs/convert/parquet"),
+        ("refs%2Fconvert%2Fparquet", "refs/convert/parquet"),
+        ("refs/pr/7", "refs/pr/7"),
+        ("new%2Frows", "new/rows"),
+        ("v1.0-rc", "v1.0-rc"),
+    ],
+)
+def test_a_revision_may_have_a_slash(written: str, revision: str, tmp_path: Path) -> None:
+    remote = fetch(f"hf://datasets/owner/name@{written}/data/train.csv", tmp_path / "train.csv")
+    assert remote.revision == COMMIT and (tmp_path / "train.csv").read_bytes() == CSV
+    assert f"/api/datasets/owner/name/revision/{quote(revision, safe='')}" in Web.asked
 
 
 @pytest.mark.usefixtures("hub")
