@@ -19,18 +19,19 @@ LATER, OWN_TEST = SOURCES.index("feedback"), SOURCES.index("test")
 
 
 def exact(columns: Columns, own_test: bool) -> list[int]:
-    """Rows whose content stands there already.
+    """Rows whose content stands there already: of copies in two splits test stays before validation before training.
 
     Args:
         columns: of all rows.
         own_test: whether the source itself says which rows are test; those all stay.
     """
     crossing: list[int] = []
+    rank = _rank(columns)
     for copies in same(columns.keys, columns.used()):
+        # Of copies in two splits that of lower rank stays, and within one the first, of the test file if that has it.
+        copies = copies[np.lexsort((columns.sources[copies] != OWN_TEST, rank[copies]))]
         is_later = columns.sources[copies] == LATER
-        # The test file first: of two copies the first keeps its place.
-        old = sorted(copies[~is_later].tolist(), key=lambda place: columns.sources[place] != OWN_TEST)
-        later = copies[is_later].tolist()
+        old, later = copies[~is_later].tolist(), copies[is_later].tolist()
         crossing += _copies(columns, old, own_test)
         known = [place for place in old if place not in columns.reasons]
         if known:
@@ -45,18 +46,15 @@ def exact(columns: Columns, own_test: bool) -> list[int]:
 
 def _copies(columns: Columns, copies: list[int], own_test: bool) -> list[int]:
     crossing: list[int] = []
-    first = next((place for place in copies if columns.splits[place] == TEST), copies[0] if copies else None)
     differ = _differ(columns, copies)
     for place in copies:
-        assert first is not None
+        first = copies[0]
         if columns.splits[place] == TEST and (own_test or place == first):
             continue
-        if columns.splits[first] == TEST:
-            crossing += _leaves(columns, place, first, f"duplicate of test {_row(columns, first)}")
-        elif differ:
+        if differ and columns.splits[first] != TEST:
             columns.reasons[place] = "same example under another label"
         elif place != first:
-            crossing += _leaves(columns, place, first, f"duplicate of {_row(columns, first)}")
+            crossing += _leaves(columns, place, first, f"duplicate of {_named(columns, first)}")
     return crossing
 
 

@@ -117,6 +117,17 @@ def test_leaks_can_be_refused_with_the_first_of_them(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("validation", [0, 1])
+def test_a_copy_in_the_validation_split_stays_wherever_it_stands(validation: int, tmp_path: Path) -> None:
+    names = ["dev" if i == validation else "train" for i in range(2)]
+    rows = [{"text": STORY, "kind": name, "label": "a"} for name in names]
+    rows += [{"text": text, "kind": "train"} for text in FAR] + [{"text": OTHER, "kind": "test"}]
+    write(tmp_path / "rows.csv", [{"label": "ab"[i % 2]} | row for i, row in enumerate(rows)])
+    leaves = {"path": "rows.csv", "where": {}, "min_rows_per_label": 2, "split_column": "kind", "validation_share": 0.0}
+    found = load(tmp_path, params(**{f"data__{name}": value for name, value in leaves.items()}))
+    assert reasons(found) == {2 - validation: f"duplicate of validation row {validation + 1} of rows.csv"}
+
+
 def test_copies_within_a_split_are_no_leak(tmp_path: Path) -> None:
     assert len(loaded(tmp_path, texts(TRAIN, VALIDATION, TEST, TEST[:1]), leaks="refuse").quarantined) == 1
 
