@@ -87,6 +87,7 @@ class Remote:
 
     def copy(self, target: Path, max_rows: int) -> None:
         """Write the file, the folder, or one Parquet file of all that the pattern names."""
+        left = MAX_BYTES
         if self.is_pattern:
             write_parquet(target, self._batches(), max_rows, self.shown)
         elif self.is_folder:
@@ -95,19 +96,21 @@ class Remote:
                     f"{self.shown} holds {len(self.names)} files, over data.max_rows {max_rows}: raise it or sample."
                 )
             for name in self.names:
-                self._fetch(name, target / PurePosixPath(name).relative_to(self.path.rstrip("/")))
+                left -= self._fetch(name, target / PurePosixPath(name).relative_to(self.path.rstrip("/")), left)
         else:
-            self._fetch(self.path, target)
+            self._fetch(self.path, target, left)
 
-    def _fetch(self, name: str, target: Path) -> None:
+    def _fetch(self, name: str, target: Path, left: int) -> int:
+        """Copy a file of at most `left` bytes, and count them."""
         target.parent.mkdir(parents=True, exist_ok=True)
         taken = 0
         with self.system.open(name, "rb") as source, target.open("wb") as copy:
             while chunk := source.read(CHUNK_BYTES):
                 taken += len(chunk)
-                if taken > MAX_BYTES:
+                if taken > left:
                     raise InputError(f"{self.shown} has over {MAX_BYTES / 1e9:g} GB: sample it.")
                 copy.write(chunk)
+        return taken
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         schema: pa.Schema | None = None

@@ -206,6 +206,16 @@ def test_a_file_that_is_too_large(web: str, tmp_path: Path, monkeypatch: pytest.
     assert "sample it" in refusal(f"{web}/rows.csv", tmp_path / "x")
 
 
+def test_a_folder_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    for name in ("1.png", "2.png", "3.png"):
+        (tmp_path / "there" / name).write_bytes(b"1234")
+    monkeypatch.setattr(files, "MAX_BYTES", 12)
+    fetch(f"file://{tmp_path}/there", tmp_path / "whole")
+    monkeypatch.setattr(files, "MAX_BYTES", 11)
+    assert "sample it" in refusal(f"file://{tmp_path}/there", tmp_path / "x")
+
+
 def test_files_of_a_pattern_that_differ(tmp_path: Path) -> None:
     for name in ("text", "label"):
         pq.write_table(pa.table({name: ["a"]}), tmp_path / f"{name}.parquet")
