@@ -158,7 +158,7 @@ def _staging(root: Path) -> Iterator[Path]:
 
 
 def _known(root: Path, path: str) -> dict[str, Any] | None:
-    """The record of what is in place, if that is still what was taken and DVC or git has it."""
+    """The record of what is in place, if that is still what was taken; it is written once DVC or git has that."""
     place, record = root / path, root / f"{path}{RECORD}"
     if not place.exists() or not record.is_file():
         return None

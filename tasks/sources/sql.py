@@ -128,11 +128,12 @@ def _read_only(connection: Connection, engine: Engine) -> Connection:
 
 
 def _taken(connection: Connection, select: str, path: Path, max_rows: int) -> tuple[int, str]:
-    sort, statement = "source.query", select
+    # Without AS, which Oracle refuses before the name of a table.
+    sort, statement, whole = "source.query", select, f"SELECT * FROM (\n{select}\n) snapshot"
     if not _is_sorted(select):
-        columns = [*connection.exec_driver_sql(f"SELECT * FROM (\n{select}\n) AS snapshot WHERE 1 = 0").keys()]
+        columns = [*connection.exec_driver_sql(f"{whole} WHERE 1 = 0").keys()]
         order = ", ".join(str(place) for place in range(1, len(columns) + 1))
-        sort, statement = "all columns", f"SELECT * FROM (\n{select}\n) AS snapshot ORDER BY {order}"
+        sort, statement = "all columns", f"{whole} ORDER BY {order}"
     result = connection.execution_options(yield_per=BATCH_ROWS).exec_driver_sql(statement)
     names = [*result.keys()]
     if len({*names}) < len(names):

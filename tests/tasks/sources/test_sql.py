@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.engine import Connection, CursorResult
 
 from tasks.artifacts import sha256_file
 from tasks.errors import InputError
@@ -57,6 +58,19 @@ def test_any_folder_may_hold_the_file_and_nothing_is_written_beside_it(name: str
     database = write(tmp_path / name / "rows.db", [("one", "a"), ("two", "b")])
     assert pq.read_table(take(database)).num_rows == 2
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_no_table_is_named_by_as_which_oracle_refuses(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    plain = Connection.exec_driver_sql
+
+    def heard(connection: Connection, statement: str) -> CursorResult[Any]:
+        said.append(statement)
+        return plain(connection, statement)
+
+    monkeypatch.setattr(Connection, "exec_driver_sql", heard)
+    take(database)
+    assert len(said) == 2 and not any(" AS " in statement.upper() for statement in said)
 
 
 def test_an_order_of_the_query_is_kept(database: Path) -> None:
