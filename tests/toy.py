@@ -63,7 +63,8 @@ def main(s):
             time.sleep(60)
     for out in outs(read_dvc_yaml(s.root)["stages"][name]):
         drawn = os.urandom(9).hex() if mode == ["draw", name] else ""
-        s.out(out).write_text(open("data/raw/rows.csv").read() + drawn)
+        rows = dict.fromkeys(open("data/raw/rows.csv"))  # copies are left out
+        s.out(out).write_text("".join(rows) + drawn)
 
 stage.run(name, main)
 """

@@ -72,6 +72,14 @@ def test_only_what_changed_runs(ready: Path) -> None:
     assert (record.ran, record.fresh) == (["preparation_gate"], ["preparation"])
 
 
+def test_rows_that_change_nothing_of_what_a_stage_leaves_run_nothing_behind_it(ready: Path) -> None:
+    rows = ready / "data/raw/rows.csv"
+    header, *lines = rows.read_text().splitlines(keepends=True)
+    rows.write_text("".join([header, *lines, *lines[:8]]))
+    assert repeat(ready, "selection").ran == ["selection"]
+    assert repeat(ready, "preparation").fresh == ["preparation", "preparation_gate"]
+
+
 def test_failure_comes_back_as_its_error(ready: Path) -> None:
     good = (ready / "data/selection/out.txt").read_text()
     with (ready / "data/raw/rows.csv").open("a") as file:
