@@ -1,4 +1,4 @@
-"""Encoded rows in an Arrow file that is written batch by batch and read memory-mapped, so that any number fits."""
+"""Encoded rows in an Arrow file that is written batch by batch and read memory-mapped: their arrays stay on disk."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def write(
 
 
 def read(table: pa.Table) -> list[Arrays]:
-    """The arrays of every row of a table that `write` made, without a copy."""
+    """The arrays of every row of a table that `write` made, without a copy; a view of each is in memory."""
     names = [name for name in table.column_names if name.startswith(PREFIX)]
     columns = [[array for chunk in table.column(name).chunks for array in _arrays(chunk)] for name in names]
     plain = [name.removeprefix(PREFIX) for name in names]
