@@ -97,7 +97,8 @@ class Gathered:
         Raises:
             InputError: the source names validation rows, and the params would draw others by hash.
         """
-        self._refuse_two_validations()
+        if (self._arrays["splits"] == VALIDATION).any():
+            refuse_two_validations(self._data, Path(self._data.path).name)
         taken = {name: self.taken(name) for name in ("keys", "sources", "numbers", "labels", "splits", "sizes")}
         groups = self.taken("groups") if "groups" in self._arrays else None
         _place(taken, groups, own_test, self._data)
@@ -111,18 +112,22 @@ class Gathered:
         """
         return bool((self._arrays["splits"] >= 0).any())
 
-    def _refuse_two_validations(self) -> None:
-        """As `own_test` says; by whose rows a training is steered is said in the params, where no row changes it."""
-        data, own = self._data, self._arrays["splits"] == VALIDATION
-        if own.any() and data.validation_share and not data.validation_from:
-            raise InputError(
-                f"{Path(data.path).name} names validation rows of its own, and data.validation_share "
-                f"{data.validation_share:g} would draw others from its training rows: set it to 0."
-            )
-
     def taken(self, name: str) -> np.ndarray:
         """One column of all rows, (N, ...), which is not kept here any longer."""
         return self._arrays.pop(name)
+
+
+def refuse_two_validations(data: Data, name: str) -> None:
+    """Refuse a source that names validation rows where others are drawn: the params say which, and no row changes it.
+
+    Raises:
+        InputError: the params draw some by hash.
+    """
+    if data.validation_share and not data.validation_from:
+        raise InputError(
+            f"{name} names validation rows of its own, and data.validation_share {data.validation_share:g} would draw "
+            "others from its training rows: set it to 0."
+        )
 
 
 def _place(taken: dict[str, np.ndarray], groups: np.ndarray | None, own_test: bool, data: Data) -> None:

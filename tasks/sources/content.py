@@ -12,7 +12,10 @@ import pyarrow.compute
 
 from tasks.errors import InputError
 from tasks.params import Data
+from tasks.rows.clean import OWN_TEST_ROWS
+from tasks.rows.gathered import refuse_two_validations
 from tasks.rows.read import RawRows, batches, label_text
+from tasks.rows.split import Split
 from tasks.rows.stream import stream
 from tasks.sources.batches import MAX_ROW_BYTES, refuse_long
 
@@ -33,14 +36,21 @@ def inspect(path: Path, data: Data, name: str) -> int:
 
     Raises:
         InputError: what a run refuses in reading it; and a row too long, labels that are NaN or no labels at all, one
-            label, or more labels than `data.max_labels`.
+            label, or more labels than `data.max_labels`; a column of splits without test rows, or with validation rows
+            where others are drawn.
     """
     rows, labels = 0, Labels(data, name)
+    splits: set[Split | None] = set()
     for part in _told(batches(path, data), path, name):
         _refuse_long_rows(part.table, part.numbers, name)
         labels.look(part)
+        splits.update(part.splits)
         rows += len(part.numbers) + part.left_out
     labels.judge()
+    if "validation" in splits:
+        refuse_two_validations(data, name)
+    if data.split_column and not data.test and "test" not in splits:
+        raise InputError(f"{name}: no row falls into the test split: {OWN_TEST_ROWS}.")
     return rows
 
 

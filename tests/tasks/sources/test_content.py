@@ -211,3 +211,23 @@ def test_a_source_without_labels_is_taken_where_they_are_described(name: str, tm
     assert "has no column 'label'" in refusal(tmp_path / name, given)
     one = [row | {"label": "a"} for row in given]
     assert "has 1 labels, and two at least" in refusal(tmp_path / name, one, label_descriptions=words)
+
+
+@pytest.mark.parametrize(
+    ("splits", "changes", "told"),
+    [
+        (["train"], {}, "the source: no row falls into the test split: where a source says of some rows"),
+        (["train"], {"test": "data/raw/own.csv"}, ""),
+        (["train", "test"], {}, ""),
+        (["train", "dev", "test"], {}, "the source names validation rows of its own, and data.validation_share 0.15"),
+        (["train", "dev", "test"], {"validation_share": 0}, ""),
+    ],
+)
+def test_a_column_of_splits_names_those_that_a_run_wants(
+    splits: list[str], changes: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    given = [row | {"part": splits[i % len(splits)]} for i, row in enumerate(rows())]
+    if told:
+        assert refusal(tmp_path / "rows.csv", given, split_column="part", **changes).startswith(told)
+    else:
+        assert look(tmp_path / "rows.csv", given, split_column="part", **changes) == 20
