@@ -110,7 +110,7 @@ class Gathered:
 
         Were some drawn by hash as long as it names none, the first one that it names would move them.
         """
-        return bool((self._arrays["splits"] >= 0).any())
+        return self._data.test_from is not None or bool((self._arrays["splits"] >= 0).any())
 
     def taken(self, name: str) -> np.ndarray:
         """One column of all rows, (N, ...), which is not kept here any longer."""

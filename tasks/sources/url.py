@@ -11,8 +11,6 @@ from tasks.errors import InputError
 
 HUB = "hf"
 WEB = ("http", "https")
-# In these an @ or a colon ends no user: paths, revisions, OWNER:REPOSITORY@REVISION.
-NO_USER = ("sqlite", "file", HUB, "github")
 # What fsspec knows only once its driver is installed; it lists all others.
 UNLISTED = ("abfss",)
 VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -65,8 +63,8 @@ def refuse_secrets(url: str, setting: str = "source.url") -> None:
 def _password(url: str) -> str:
     """What stands before the host of a URL as its password, or as a token alone; empty if nothing does."""
     kind, rest = scheme(url), url.partition("://")[2]
-    if kind.startswith(NO_USER):
-        return ""
+    if kind == "github":
+        return ""  # OWNER:REPOSITORY@REVISION
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     # An @ within a file's name ends no user; but a password may hold a slash, and then the first one ends no host.
     user = (authority if "@" in authority or ":" not in authority else rest).rpartition("@")[0]
