@@ -60,7 +60,7 @@ Outcome = tuple[Network, np.ndarray | None, dict[str, Any], list[dict[str, Any]]
 
 def _adapted(bench: Workbench) -> Outcome:
     make, wanted = bench.maker(bench.backbones.load), bench.stage.params.resources.processes
-    if bench.solved or bench.kind == zero_shot.SCOPE:
+    if bench.kind == zero_shot.SCOPE or bench.solved:
         processes.alone(wanted)
         if wanted > 1:
             bench.stage.say(
