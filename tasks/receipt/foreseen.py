@@ -26,7 +26,7 @@ def of_probe(
 
 
 def of_short_adaptations(choice: dict[str, Any], adaptation: dict[str, Any], history: Path) -> dict[str, float] | None:
-    """The validation loss after the short adaptation that won, beside that of the model: both steer by the same rows.
+    """The validation loss after the short adaptation that won, on a sample of the rows, beside that of the model.
 
     Args:
         choice: as selection wrote it.
@@ -34,12 +34,12 @@ def of_short_adaptations(choice: dict[str, Any], adaptation: dict[str, Any], his
         history: CSV of its validation losses, of which the model has the lowest.
 
     Returns:
-        None where none foresaw it: no short ones ran, the params name something else, or only a head is solved, which
-        then is the whole adaptation.
+        None where none foresaw it: no short ones ran, the params name something else, only a head is solved, which
+        then is the whole adaptation, or the history is not here.
     """
     rounds, scope = choice.get("strategy", {}).get("halving"), choice["scope"]
     moved = scope != "frozen" and (scope, "supervised") == (adaptation["scope"], adaptation.get("objective"))
-    if not rounds or not moved:
+    if not rounds or not moved or not history.is_file():
         return None
     won = rounds[-1]["log_loss"].get(f"{choice['source']} {scope}")
     with history.open(newline="", encoding="utf-8") as file:
@@ -59,6 +59,6 @@ def in_words(probe: dict[str, Any] | None, short: dict[str, float] | None) -> li
     if short is not None:
         said.append(
             f"Its short adaptation foresaw a validation loss of {short['predicted']:.3f}; the whole one reaches "
-            f"{short['realised']:.3f} on these rows."
+            f"{short['realised']:.3f}."
         )
     return said

@@ -171,4 +171,6 @@ def _refuse_unusable(rows: Rows, labels: list[str], quarantine: Quarantine, data
             remedy = "add rows or raise its share in data"
             if split == "test" and own_test:
                 remedy = "set data.test_from to an earlier time" if data.time_column else OWN_TEST_ROWS
+            if split == "validation" and not data.validation_share:
+                remedy = "name usable validation rows, or none and raise data.validation_share"
             raise InputError(f"{name}: no row falls into the {split} split: {remedy}.")

@@ -95,9 +95,10 @@ class Gathered:
             own_test: as the method of this name says.
 
         Raises:
-            InputError: the source names validation rows, and the params would draw others by hash.
+            InputError: the source names labelled validation rows, and the params would draw others by hash.
         """
-        if (self._arrays["splits"] == VALIDATION).any():
+        # Where no row has a label yet, those that come later are divided by hash, validation rows too.
+        if ((self._arrays["splits"] == VALIDATION) & (self._arrays["labels"] >= 0)).any():
             refuse_two_validations(self._data, Path(self._data.path).name)
         taken = {name: self.taken(name) for name in ("keys", "sources", "numbers", "labels", "splits", "sizes")}
         groups = self.taken("groups") if "groups" in self._arrays else None

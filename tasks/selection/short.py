@@ -63,9 +63,9 @@ def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]
 def log_loss(one: Workbench, steps: int) -> float:
     """Of the validation rows, after some gradient steps, or with a solved head alone, if that is better.
 
-    A frozen scope takes no steps. Others start from the head that the whole training starts from on these rows, take
-    the middle one of the rates, and see about as many rows as so many steps have room for: whole epochs, where that is
-    all rows or more.
+    A frozen scope takes no steps. Others start from the head that a whole training of these rows starts from (a sample
+    of many rows may have too few a label for a drawn one), take the middle one of the rates, and see about as many rows
+    as so many steps have room for: whole epochs, where that is all rows or more.
 
     Args:
         one: with rows of both splits.

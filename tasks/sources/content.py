@@ -47,7 +47,7 @@ def inspect(path: Path, data: Data, name: str) -> int:
         splits.update(part.splits)
         rows += len(part.numbers) + part.left_out
     labels.judge()
-    if "validation" in splits:
+    if "validation" in labels.splits:
         refuse_two_validations(data, name)
     if data.split_column and not data.test and "test" not in splits:
         raise InputError(f"{name}: no row falls into the test split: {OWN_TEST_ROWS}.")
@@ -77,6 +77,7 @@ class Labels:
     def __init__(self, data: Data, name: str) -> None:
         self.data, self.name = data, name
         self.seen: set[str] = set()
+        self.splits: set[Split | None] = set()  # of rows that have one
 
     def look(self, part: RawRows) -> None:
         """Raises InputError at the first NaN, or at one label too many."""
@@ -88,7 +89,7 @@ class Labels:
                 f"Column {self.data.label_column!r} of {self.name} holds {column.type}, which is no label: name "
                 "another with data.label_column."
             )
-        for number, value in zip(part.numbers, column.to_pylist(), strict=True):
+        for number, split, value in zip(part.numbers, part.splits, column.to_pylist(), strict=True):
             if isinstance(value, float) and math.isnan(value):
                 raise InputError(
                     f"Row {number} of {self.name} has the label NaN: make it NULL, which is quarantined, or "
@@ -97,6 +98,7 @@ class Labels:
             label = label_text(value)
             if label is not None:
                 self.seen.add(label)
+                self.splits.add(split)
         if len(self.seen) > self.data.max_labels:
             raise InputError(
                 f"Column {self.data.label_column!r} of {self.name} has more than {self.data.max_labels} labels, which "

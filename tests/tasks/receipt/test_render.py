@@ -162,13 +162,15 @@ def test_what_the_short_adaptation_foresaw_stands_beside_what_the_model_reached(
     write_text(project / "data/adaptation/history.csv", "step,validation_loss\n0,0.7\n9,0.25\n18,0.3\n")
     found = record(whole, **won)
     assert found["short_adaptation"] == {"predicted": 0.5, "realised": 0.25}
-    told = "Its short adaptation foresaw a validation loss of 0.500; the whole one reaches 0.250 on these rows."
+    told = "Its short adaptation foresaw a validation loss of 0.500; the whole one reaches 0.250."
     assert told in text(found).splitlines()
     assert record(whole | {"scope": "full"}, **won)["short_adaptation"] is None, "the params named another scope"
     assert record(whole | {"objective": "contrastive"}, **won)["short_adaptation"] is None
     solved = record({"scope": "frozen", "objective": "supervised"}, "frozen", **{"path:m frozen": 0.5})
     assert solved["short_adaptation"] is None, "a solved head is the whole adaptation"
     assert record(whole)["short_adaptation"] is None
+    (project / "data/adaptation/history.csv").unlink()
+    assert record(whole, **won)["short_adaptation"] is None, "as where only a part was pulled"
 
 
 def test_the_reading_of_reference_sets_is_told(project: Path) -> None:

@@ -234,6 +234,11 @@ def test_validation_rows_beside_a_share_of_the_training_rows_are_refused(tmp_pat
         by_column(tmp_path, THREE)
 
 
+def test_validation_rows_of_its_own_that_are_of_no_use_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="into the validation split: name usable validation rows, or none and raise"):
+        by_column(tmp_path, TWO, "dev", validation_share=0)
+
+
 def test_without_a_row_after_the_date_of_the_test_rows_the_date_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"into the test split: set data\.test_from to an earlier time"):
         loaded(tmp_path, DAYS, time_column="day", test_from="2026-02-25")

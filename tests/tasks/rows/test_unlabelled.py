@@ -63,6 +63,15 @@ def test_rows_without_labels_are_used_and_stand_where_labelled_ones_would(
     assert labelled.labelled and splits(labelled) == splits(found)
 
 
+def test_validation_rows_that_the_source_names_without_labels_stand_in_no_way_of_those_that_come_later(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "rows.csv", text=TEXTS[:15], part=["train", "validation", "test"] * 5)
+    write(tmp_path / "later.csv", text=TEXTS[15:], label=["a", "b", "a"] * 15)
+    found = load(tmp_path, settings(split_column="part", feedback="later.csv", max_quarantined_share=1.0))
+    assert found.labelled and {row.split for row in found.rows} == {"train", "validation", "test"}
+
+
 def test_other_faults_are_quarantined_as_ever(tmp_path: Path) -> None:
     write(tmp_path / "rows.csv", text=[*TEXTS, TEXTS[0], "schÃ¶n"])
     found = load(tmp_path, settings())

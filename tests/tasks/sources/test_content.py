@@ -208,6 +208,8 @@ def test_a_source_without_labels_is_taken_where_they_are_described(name: str, tm
     given = [{"text": f"text {i}", "channel": "email"} for i in range(20)]
     words = {"a": "about apples", "b": "about birds"}
     assert look(tmp_path / name, given, label_descriptions=words) == 20
+    placed = [row | {"part": ["train", "dev", "test"][i % 3]} for i, row in enumerate(given)]
+    assert look(tmp_path / name, placed, label_descriptions=words, split_column="part") == 20
     assert "has no column 'label'" in refusal(tmp_path / name, given)
     one = [row | {"label": "a"} for row in given]
     assert "has 1 labels, and two at least" in refusal(tmp_path / name, one, label_descriptions=words)
