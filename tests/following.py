@@ -35,6 +35,17 @@ class Two:
     def answer(self, version: str, word: str) -> str:
         return word if version == self.first else OPPOSITE[word]
 
+    async def taken_by_the_first(self, client: httpx.AsyncClient, forward: Held) -> list[asyncio.Task[httpx.Response]]:
+        """A request that `forward` holds and one that waits behind it, both older than the move to `second`."""
+        forward.held = True
+        running = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
+        await forward.until_begun()
+        waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
+        await until_metric(client, 'graft_queue_rows{alias="champion"} 1.0')
+        self.promote(self.second)
+        await until_served(client, self.second)
+        return [running, waits]
+
 
 async def until_served(client: httpx.AsyncClient, version: str) -> None:
     while (await client.get("/readyz")).json() != {"version": version}:

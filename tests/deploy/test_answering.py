@@ -91,13 +91,7 @@ def test_a_request_in_the_forward_pass_is_answered_by_the_release_that_took_it(
     forward = Held(monkeypatch, Runtime, "run")
 
     async def test(client: httpx.AsyncClient, _: FastAPI) -> None:
-        forward.held = True
-        running = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
-        await forward.until_begun()
-        waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
-        await until_metric(client, 'graft_queue_rows{alias="champion"} 1.0')
-        two.promote(two.second)
-        await until_served(client, two.second)
+        running, waits = await two.taken_by_the_first(client, forward)
         forward.held = False
         new = await client.post("/predict", json={"inputs": ["good"]})
         forward.go.set()

@@ -13,7 +13,7 @@ from deploy import live
 from deploy.predictions import read
 from deploy.releases import Releases
 from tasks.runtime import Runtime
-from tests.following import Held, Two, until_metric, until_served
+from tests.following import Held, Two
 from tests.serving import run
 
 
@@ -50,13 +50,7 @@ def test_a_server_that_stops_while_a_release_takes_over_answers_what_the_old_one
     forward = Held(monkeypatch, Runtime, "run")
 
     async def test(client: httpx.AsyncClient, app: FastAPI) -> None:
-        forward.held = True
-        begun = asyncio.create_task(client.post("/predict", json={"inputs": ["good"]}))
-        await forward.until_begun()
-        waits = asyncio.create_task(client.post("/predict", json={"inputs": ["bad"]}))
-        await until_metric(client, 'graft_queue_rows{alias="champion"} 1.0')
-        two.promote(two.second)
-        await until_served(client, two.second)
+        begun, waits = await two.taken_by_the_first(client, forward)
         closing = asyncio.create_task(app.state.answering.close())
         await asyncio.sleep(0.01)
         assert not closing.done()
