@@ -73,12 +73,14 @@ def solve_head(
     if len(present) == 1:
         bias[present] = 0.0
         return SolvedHead(weight, bias, inverse_regularisation)
+    standardised = features - mean
+    standardised /= scale
     model = LogisticRegression(
         C=inverse_regularisation, max_iter=MAX_ITERATIONS, class_weight="balanced" if balanced else None
     )
     # Matrices this small lose a factor of ten to two BLAS threads that wait for each other.
     with _linear_algebra().limit(limits=1):
-        model.fit((features - mean) / scale, classes)
+        model.fit(standardised, classes)
     # With two classes scikit-learn keeps one row, the log odds of the second.
     solved = model.coef_ if len(present) > 2 else np.vstack([-model.coef_ / 2, model.coef_ / 2])
     offset = model.intercept_ if len(present) > 2 else np.concatenate([-model.intercept_ / 2, model.intercept_ / 2])
