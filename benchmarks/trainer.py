@@ -89,7 +89,7 @@ def graft(told: dict[str, Any]) -> dict[str, float]:
 
     from tasks import features, metrics, modalities
     from tasks import network as networks
-    from tasks.boundary import Store
+    from tasks.features import Store
     from tasks.modalities.text.settings import Settings
     from tasks.network import Network
     from tasks.params import load as load_params

@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
 from tasks import device, features
+from tasks.features import Store
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 from tasks.network import tensors
 
@@ -29,21 +29,6 @@ GROUP_ROWS = 8
 # Largest difference that the rows beside a row may make, as a share of the largest feature.
 TOLERANCE = 1e-4
 Place = Callable[[Sequence[int]], None]
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where outputs of blocks are kept.
-
-    Attributes:
-        folder: of the features; safe for two writers.
-        limit_gb: rows that no longer fit are computed at every use.
-        identity: gives what the outputs depend on beside weights and rows, as `features.identity` does.
-    """
-
-    folder: Path
-    limit_gb: float
-    identity: Callable[[], dict[str, Any]]
 
 
 class _Reached(Exception):
@@ -176,13 +161,13 @@ def _kept(
         np.save(made / ROWS, np.array(rows, dtype=np.int64), allow_pickle=False)
         np.save(made / SHAPES, np.array(shapes, dtype=np.int64), allow_pickle=False)
 
-    content = store.identity() | {
+    content = {
         "block": lower.block,
         "weights": _hash(lower.backbone, lower.block),
         "rows": features.hash_rows(encoded),
         "limit_gb": store.limit_gb,
     }
-    stored = _read(features.entry(store.folder, store.limit_gb, content, fill))
+    stored = _read(features.entry(store, content, fill))
     if len(stored) < len(encoded):
         say(f"resources.cache_gb holds the outputs of {len(stored)} of {len(encoded)} rows: the rest are recomputed.")
     group_of = {i: group for group in groups for i in group}

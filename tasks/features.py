@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,28 +19,45 @@ from tasks import device, fingerprint
 from tasks.artifacts import canonical_json, new_folder, sha256_file, sha256_text
 from tasks.modalities.contract import Arrays, Backbone, Encoder
 from tasks.network import BATCH_ROWS, batches, tensors
+from tasks.params import Params
 from tasks.weights import snapshot_files
 
 Key = tuple[int, str]
+CUT = "values.npy"
 # Without a word from its writer, who touches the folder at each batch.
 ABANDONED_SECONDS = 3600
 
 
+@dataclass(frozen=True)
+class Store:
+    """Where outputs of blocks are kept.
+
+    Attributes:
+        folder: safe for two writers, since entries are written by rename.
+        limit_gb: the least recently used entries leave above this size.
+        identity: gives what the outputs depend on beside weights and rows, as the function of that name does.
+    """
+
+    folder: Path
+    limit_gb: float
+    identity: Callable[[], dict[str, Any]]
+
+
+def store(folder: Path, params: Params, model: Path, module: str = "tasks.features") -> Store:
+    """A folder as the params have it, for outputs of a model's folder that this module computes."""
+    project, resources = params.project, params.resources
+    unused, computes = fingerprint.unused(project.modality, project.problem), device.pick(resources.device).type
+    of_model = partial(identity, model, resources.threads, computes, unused, module)
+    return Store(folder, resources.cache_gb, of_model)
+
+
 def pooled(
-    store: Path,
-    limit_gb: float,
-    identity: dict[str, Any],
-    backbone: Backbone,
-    encoder: Encoder,
-    encoded: Sequence[Arrays],
-    pools: Sequence[str],
+    store: Store, backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays], pools: Sequence[str]
 ) -> dict[Key, np.ndarray]:
     """(depth, pool) -> (N, F) float32 for every depth of the backbone, from the store or from one pass.
 
     Args:
-        store: folder of the store; safe for two writers, since entries are written by rename.
-        limit_gb: the least recently used entries leave above this size.
-        identity: as the function of that name gives it.
+        store: of its model.
         backbone: in evaluation mode, uncut.
         encoder: makes batches of `encoded`.
         encoded: one dict of unpadded arrays per row.
@@ -50,20 +68,37 @@ def pooled(
         for (depth, pool), values in compute(backbone, encoder, encoded, pools, partial(os.utime, made)).items():
             np.save(made / f"{depth}-{pool}.npy", values, allow_pickle=False)
 
-    folder = entry(store, limit_gb, identity | {"rows": hash_rows(encoded), "pools": sorted(pools)}, fill)
+    folder = entry(store, {"rows": hash_rows(encoded), "pools": sorted(pools)}, fill)
     return {_key(path): np.load(path, allow_pickle=False) for path in sorted(folder.glob("*.npy"))}
 
 
-def entry(store: Path, limit_gb: float, content: dict[str, Any], fill: Callable[[Path], None]) -> Path:
+def of_cut(store: Store, backbone: Backbone, pool: str, encoder: Encoder, encoded: Sequence[Arrays]) -> np.ndarray:
+    """(N, F) float32 of a pre-trained backbone at the depth and pool that it was cut to, from the store or one pass.
+
+    They stay on disk, memory-mapped; what is larger than the store is computed at every call.
+    """
+
+    def computed(goes_on: Callable[[], None] = lambda: None) -> np.ndarray:
+        return at_own_depth(backbone.eval(), encoder, encoded, goes_on)
+
+    def fill(made: Path) -> None:
+        np.save(made / CUT, computed(partial(os.utime, made)), allow_pickle=False)
+
+    if len(encoded) * backbone.width * np.dtype(np.float32).itemsize > store.limit_gb * 1e9:
+        return computed()
+    cut = {"rows": hash_rows(encoded), "depth": backbone.depth, "pool": pool}
+    return np.asarray(np.load(entry(store, cut, fill) / CUT, mmap_mode="r", allow_pickle=False))
+
+
+def entry(store: Store, content: dict[str, Any], fill: Callable[[Path], None]) -> Path:
     """Folder of an entry of the store, filled if it is not there.
 
     Args:
-        store: its folder.
-        limit_gb: the least recently used other entries leave above this size.
-        content: all that the entry depends on.
+        store: whose least recently used other entries leave above its limit.
+        content: all that the entry depends on beside the store's identity.
         fill: writes it into an empty folder, and touches that now and then: else it is taken for one that was left.
     """
-    folder = store / sha256_text(canonical_json(content))
+    folder = store.folder / sha256_text(canonical_json(store.identity() | content))
     if folder.is_dir():
         os.utime(folder)
         return folder
@@ -73,7 +108,7 @@ def entry(store: Path, limit_gb: float, content: dict[str, Any], fill: Callable[
     except OSError:
         if not folder.is_dir():  # else another writer was first, with the same content
             raise
-    _trim(store, limit_gb, keep=folder)
+    _trim(store.folder, store.limit_gb, keep=folder)
     return folder
 
 
@@ -150,11 +185,14 @@ def _trim(store: Path, limit_gb: float, keep: Path) -> None:
             total -= sizes[path]
 
 
-def at_own_depth(backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays]) -> np.ndarray:
-    """(N, F) float32 of a cut backbone, at its depth and pool."""
+def at_own_depth(
+    backbone: Backbone, encoder: Encoder, encoded: Sequence[Arrays], goes_on: Callable[[], None] = lambda: None
+) -> np.ndarray:
+    """(N, F) float32 of a cut backbone, at its depth and pool; `goes_on` is called after each batch."""
     whole = np.empty((len(encoded), backbone.width), dtype=np.float32)
     with torch.inference_mode():
         for rows in batches(encoded, BATCH_ROWS):
             batch = tensors(encoder, [encoded[i] for i in rows], device.of(backbone))
             whole[rows] = backbone.pooled(batch).float().cpu().numpy()
+            goes_on()
     return whole

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from tasks.artifacts import write_json
-from tasks.boundary import Store
+from tasks.features import Store
 from tasks.network import Network
 from tasks.problems.classification import learn
 from tasks.training import processes

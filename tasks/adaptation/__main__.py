@@ -83,9 +83,12 @@ def _name(bench: Workbench, network: Network) -> Outcome:
 
 def _solve(bench: Workbench, network: Network) -> Outcome:
     data = bench.data.of("train", "validation")
-    values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
-    seed = bench.stage.params.project.seed
     settings, moved = bench.stage.params.adaptation.scope.frozen, bench.kind != "frozen"
+    if moved:
+        values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
+    else:  # of all rows, since the frozen probe has left those in the store
+        values = bench.frozen_features(network, bench.data)[np.isin(bench.data.splits, data.splits)]
+    seed = bench.stage.params.project.seed
     solved = solve.solve(values, data, settings, seed, bench.balanced, moved)
     solve.put(network, solved.head)
     history = [

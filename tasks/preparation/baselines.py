@@ -111,7 +111,8 @@ def _frozen_features(stage: Stage, data: Prepared) -> np.ndarray:
     """Features at the depth and pool that selection chose for the frozen scope, (N, F)."""
     frozen = read_json(stage.root / "data/selection/choice.json")["scopes"]["frozen"]
     backbone, encoder = _model(stage, frozen["depth"], frozen["pool"])
-    return features.at_own_depth(backbone, encoder, data.encoded)
+    store = features.store(stage.state("features"), stage.params, stage.root / FOLDER / MODEL)
+    return features.of_cut(store, backbone, frozen["pool"], encoder, data.encoded)
 
 
 def _nearest(stage: Stage, words: list[str]) -> Callable[[Prepared], np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import cuts, device, features, fingerprint, modalities, zero_shot
+from tasks import cuts, device, features, modalities, zero_shot
 from tasks import encoded as encoded_rows
 from tasks.artifacts import read_table, write_json, write_text
 from tasks.modalities.contract import Arrays, Encoder
@@ -169,19 +169,9 @@ def _score(stage: Stage, looked: Looked, rows: Rows, labels: list[str]) -> list[
     params, backbone, candidate = stage.params, looked.backbone, looked.candidate
     modality, settings, seed = params.project.modality, params.selection, params.project.seed
     classes = np.array([labels.index(row.label) for row in rows if row.label is not None])
-    picked = device.pick(params.resources.device)
-    unused = fingerprint.unused(modality, params.project.problem)
-    identity = features.identity(looked.folder, params.resources.threads, picked.type, unused)
-    backbone.to(picked)
-    found = features.pooled(
-        stage.state("features"),
-        params.resources.cache_gb,
-        identity,
-        backbone,
-        looked.encoder,
-        looked.encoded,
-        settings.pools,
-    )
+    backbone.to(device.pick(params.resources.device))
+    store = features.store(stage.state("features"), params, looked.folder)
+    found = features.pooled(store, backbone, looked.encoder, looked.encoded, settings.pools)
     typical_depth = modalities.part(modality, "backbone").TYPICAL_DEPTH
     scored = []
     for (depth, pool), values in sorted(found.items()):

@@ -9,7 +9,7 @@ from importlib import metadata
 import numpy as np
 
 from tasks import encoded as encoded_rows
-from tasks import features, metrics, modalities, readings
+from tasks import metrics, modalities, readings
 from tasks import network as networks
 from tasks.artifacts import read_table, sha256_text
 from tasks.network import Network
@@ -74,7 +74,7 @@ def log_loss(one: Workbench, steps: int) -> float:
     params, rows = one.stage.params, one.data.of("validation")
     if one.solved:
         data = one.data.of("train", "validation")
-        values = features.at_own_depth(one.maker(one.backbones.load)().backbone.eval(), one.encoder, data.encoded)
+        values = one.frozen_features(one.maker(one.backbones.load)(), data)
         solved = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, one.balanced)
         return _loss(rows, solved.validation, one.weights(one.data.of("train")))
     job, make = _job(one, steps), one.maker(one.backbones.load)

@@ -20,7 +20,8 @@ import torch
 from tasks import device, metrics
 from tasks import network as networks
 from tasks.artifacts import write_csv
-from tasks.boundary import Place, Store, aside
+from tasks.boundary import Place, aside
+from tasks.features import Store
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tasks import device, features, fingerprint, modalities, prepared, problems
+from tasks import device, features, modalities, prepared, problems
 from tasks.artifacts import canonical_json, sha256_file, sha256_folder, sha256_text
-from tasks.boundary import Store
 from tasks.modalities.contract import Encoder
 from tasks.network import Network
 from tasks.params import Training
@@ -113,7 +111,7 @@ class Workbench:
         if processes.rank() > 0:
             return self.maker(self.backbones.load)
         data, params = self.data.of("train"), self.stage.params
-        values = features.at_own_depth(network.backbone.eval(), self.encoder, data.encoded)
+        values = self.frozen_features(network, data)
         head = solve.solve(values, data, params.adaptation.scope.frozen, params.project.seed, self.balanced).head
         make = self.maker(self.backbones.load)
 
@@ -123,6 +121,10 @@ class Workbench:
             return fresh
 
         return made
+
+    def frozen_features(self, network: Network, data: Prepared) -> np.ndarray:
+        """(N, F) float32 of rows, by the pre-trained body of a network; kept, since several trainings start there."""
+        return features.of_cut(self.store("tasks.features"), network.backbone, self.pool, self.encoder, data.encoded)
 
     @property
     def draws_head(self) -> bool:
@@ -135,10 +137,12 @@ class Workbench:
         train, validation = self.data.of("train"), self.data.of("validation")
         seed = self.stage.params.project.seed
         job = Job(train, validation, self.encoder, settings, 0.0, settings.epochs, seed, self.precision, least_epochs)
-        curve = self.stage.root / CURVE
-        return replace(
-            job, weights=self.weights(train), augmentation=self.augmentation(), store=self.store(), curve=curve
-        )
+        store, curve = self.store("tasks.boundary"), self.stage.root / CURVE
+        return replace(job, weights=self.weights(train), augmentation=self.augmentation(), store=store, curve=curve)
+
+    def store(self, module: str) -> features.Store:
+        """Of what this module computes with the pre-trained model."""
+        return features.store(self.stage.state("features"), self.stage.params, self.folder, module)
 
     @property
     def balanced(self) -> bool:
@@ -163,15 +167,6 @@ class Workbench:
             return None
         module: Any = modalities.part(params.project.modality, "augment")
         return Augmentation(module, params.augmentation, self.encoder, params.project.seed)
-
-    def store(self) -> Store:
-        """Of what lies below the boundary."""
-        project, resources = self.stage.params.project, self.stage.params.resources
-        unused = fingerprint.unused(project.modality, project.problem)
-        of_model = partial(
-            features.identity, self.folder, resources.threads, self.device.type, unused, "tasks.boundary"
-        )
-        return Store(self.stage.state("features"), resources.cache_gb, of_model)
 
     def resume_folder(self) -> Path:
         """Where this stage may go on after a kill: named by a hash of all its inputs."""

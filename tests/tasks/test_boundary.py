@@ -14,7 +14,8 @@ import torch
 from torch import nn
 
 from tasks import features
-from tasks.boundary import Lower, Store, aside
+from tasks.boundary import Lower, aside
+from tasks.features import Store
 from tasks.modalities.contract import Arrays
 from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text

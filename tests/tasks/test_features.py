@@ -74,7 +74,11 @@ def rows(count: int = 70) -> list[Arrays]:
 def pooled(
     store: Path, backbone: Backbone, encoded: list[Arrays], limit_gb: float = 1.0
 ) -> dict[features.Key, np.ndarray]:
-    return features.pooled(store, limit_gb, IDENTITY, backbone, Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+    return features.pooled(kept_in(store, limit_gb), backbone, Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+
+
+def kept_in(folder: Path, limit_gb: float = 1.0, **changes: Any) -> features.Store:
+    return features.Store(folder, limit_gb, lambda: IDENTITY | changes)
 
 
 def entry(store: Path, name: str, kilobytes: int, age: float) -> Path:
@@ -122,8 +126,31 @@ def test_other_rows_and_another_identity_are_other_entries(tmp_path: Path) -> No
     pooled(tmp_path, Backbone(), encoded)
     changed = [*encoded[:-1], {"input_ids": encoded[-1]["input_ids"] + 1}]
     pooled(tmp_path, Backbone(), changed)
-    features.pooled(tmp_path, 1.0, IDENTITY | {"threads": 3}, Backbone(), Encoder(), encoded, POOLS)  # type: ignore[arg-type]
+    features.pooled(kept_in(tmp_path, threads=3), Backbone(), Encoder(), encoded, POOLS)  # type: ignore[arg-type]
     assert len(names(tmp_path)) == 3
+
+
+def of_cut(folder: Path, backbone: Backbone, pool: str = "mean", limit_gb: float = 1.0) -> np.ndarray:
+    return features.of_cut(kept_in(folder, limit_gb), backbone, pool, Encoder(), rows())  # type: ignore[arg-type]
+
+
+def test_a_cut_is_computed_once_for_its_depth_and_pool(tmp_path: Path) -> None:
+    backbone, deeper = Backbone(), Backbone()
+    first = of_cut(tmp_path, backbone)
+    assert np.array_equal(first, features.at_own_depth(Backbone(), Encoder(), rows()))  # type: ignore[arg-type]
+    assert np.array_equal(of_cut(tmp_path, backbone), first) and backbone.passes == 3
+    deeper.depth = 2
+    of_cut(tmp_path, deeper)
+    of_cut(tmp_path, backbone, "first")
+    assert deeper.passes == 3 and backbone.passes == 6 and len(names(tmp_path)) == 3
+
+
+def test_a_cut_that_is_larger_than_the_store_is_computed_each_time(tmp_path: Path) -> None:
+    backbone, bytes_ = Backbone(), 70 * 2 * 4
+    first = of_cut(tmp_path, backbone, limit_gb=(bytes_ - 1) / 1e9)
+    assert names(tmp_path) == set()
+    assert np.array_equal(of_cut(tmp_path, backbone, limit_gb=bytes_ / 1e9), first) and backbone.passes == 6
+    assert len(names(tmp_path)) == 1
 
 
 def test_another_writer_may_be_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

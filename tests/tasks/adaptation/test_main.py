@@ -74,6 +74,19 @@ def test_a_scope_leaves_a_plain_model_and_a_receipt(project: Path, tmp_path: Pat
     assert read_json(root / "data/adaptation/receipt.json")["verdict"]
 
 
+def test_the_frozen_scope_reads_the_features_of_the_frozen_probe(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = copied(project, tmp_path, "frozen", "auto")
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "at_own_depth", None)
+        run_stage(root, "adaptation")
+    model = sha256_folder(root / "data/adaptation/model")
+    shutil.rmtree(root / ".graft/features")
+    run_stage(root, "adaptation")
+    assert sha256_folder(root / "data/adaptation/model") == model, "and computes the same where they have left"
+
+
 @pytest.mark.parametrize(("least", "head"), [(0, "drawn"), (math.inf, "solved")])
 def test_steps_start_from_a_drawn_head_where_rows_are_many(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, least: float, head: str

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.boundary import Store
 from tasks.errors import InputError
+from tasks.features import Store
 from tasks.network import Network
 from tasks.prepared import Prepared
 from tasks.problems.classification import learn
