@@ -17,17 +17,20 @@ from tasks.params import Params, read_tree
 from tasks.prepared import Prepared
 from tasks.rows.clean import Row
 from tasks.stage import Stage
+from tasks.training.scope.lora import ADAPTERS
 
 HOUSE = Path(__file__).resolve().parents[1]
 
 
 def settings(strategy: str, seed: int) -> Params:
-    """The repo's own `params.yaml`, with a scope, or pairs that all blocks learn from, a seed and one thread."""
+    """The repo's own `params.yaml`, with a scope, an adapter, or pairs for all blocks, a seed and one thread."""
     tree = read_tree(HOUSE / "params.yaml")
     tree["project"]["seed"] = seed
     tree["resources"]["threads"] = 1
     pairs = strategy == "contrastive"
-    tree["adaptation"]["scope"]["kind"] = "full" if pairs else strategy
+    tree["adaptation"]["scope"]["kind"] = "full" if pairs else "lora" if strategy in ADAPTERS else strategy
+    if strategy in ADAPTERS:
+        tree["adaptation"]["scope"]["lora"]["adapter"] = strategy
     tree["adaptation"]["objective"]["kind"] = strategy if pairs else "auto"
     return Params.model_validate(tree)
 

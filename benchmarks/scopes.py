@@ -1,9 +1,10 @@
 """Every scope on the same rows, by the stage `adaptation` itself, and what the store below the boundary saves.
 
-`python -m benchmarks.scopes DATA WORK [small] [whole] [store]`: DATA as in `benchmarks.selection`; what is measured is
-kept in WORK, so that a killed run goes on. `small`: every scope on 32 rows a label of trec, five draws and seeds.
-`whole`: full and LoRA on all rows that `text_sets` leaves of trec and banking77. `store`: top 2 of 6 blocks, five
-epochs, with the store and without. One thread; seconds are of the processor.
+`python -m benchmarks.scopes DATA WORK [small] [kin] [whole] [store]`: DATA as in `benchmarks.selection`; what is
+measured is kept in WORK, so that a killed run goes on. `small`: every scope on 32 rows a label of trec, five draws and
+seeds. `kin`: LoRA's on the same and on three other sets. `whole`: full and LoRA on all rows that `text_sets` leaves of
+trec and banking77. `store`: top 2 of 6 blocks, five epochs, with the store and without. One thread; seconds are of the
+processor.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from benchmarks import adapted, cells, text_sets
 from benchmarks.selection import SEED, VALIDATION_SHARE, draw
 from tasks import features, metrics
 from tasks import network as networks
-from tasks.boundary import Store
+from tasks.features import Store
 from tasks.modalities.text import backbone, encode
 from tasks.network import Network
 from tasks.prepared import Prepared
@@ -32,6 +33,7 @@ from tasks.training import scope as scopes
 from tasks.training import solve
 from tasks.training.loop import Job, train
 from tasks.training.objective.supervised import Supervised
+from tasks.training.scope.lora import ADAPTERS
 from tasks.weights import resolve
 
 HOUSE = Path(__file__).resolve().parents[1]
@@ -39,9 +41,15 @@ ROWS, DRAWS, EPOCHS, STORE_ROWS = 32, 5, 5, 53
 DEPTH, POOL = 6, "mean"
 Trial = tuple[str, int, int, str]  # set, rows a label, draw, scope
 SMALL: list[Trial] = [("trec", ROWS, number, kind) for number in range(DRAWS) for kind in scopes.SCOPES]
+KIN: list[Trial] = [
+    (name, ROWS, number, adapter)
+    for name in ("trec", "ag_news_7600", "sst2", "amazon_kitchen")
+    for number in range(DRAWS)
+    for adapter in ADAPTERS
+]
 WHOLE: list[Trial] = [
     (name, text_sets.MOST_TRAIN, number, kind)
-    for number in range(2)
+    for number in range(DRAWS)
     for name in ("trec", "banking77")
     for kind in ("lora", "full")
 ]
@@ -121,6 +129,8 @@ def main(data: Path, work: Path, parts: list[str]) -> None:
     torch.set_num_threads(1)
     if "small" in parts:
         print("\n".join(table(measured(data, work / "cells.jsonl", SMALL))))
+    if "kin" in parts:
+        print("\n".join(table(measured(data, work / "cells.jsonl", KIN))))
     if "whole" in parts:
         print("\n".join(table(measured(data, work / "cells.jsonl", WHOLE))))
     if "store" in parts:

@@ -12,6 +12,7 @@ Count = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, le=1)]
 ScopeKind = Literal["frozen", "bias", "top", "gradual", "lora", "full"]
 ObjectiveKind = Literal["supervised", "contrastive"]
+Adapter = Literal["lora", "rslora", "dora", "pissa"]
 
 
 class FrozenScope(Strict):
@@ -37,8 +38,9 @@ class GradualScope(Strict):
 
 
 class LoraScope(Strict):
+    adapter: Adapter = Field(description="Which of the family: LoRA itself, rank-stabilised, DoRA or PiSSA.")
     rank: int = Field(ge=1, description="Of the product that is added to each linear map.")
-    alpha: float = Field(gt=0, description="The product counts alpha / rank times.")
+    alpha: float = Field(gt=0, description="The product counts alpha / rank times, rank-stabilised alpha / √rank.")
 
 
 class Training(Strict):

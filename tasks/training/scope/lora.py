@@ -1,4 +1,4 @@
-"""LoRA: beside each linear map of the blocks a product of two small matrices learns (Hu et al. 2022), through PEFT."""
+"""LoRA and its kin: beside each linear map of the blocks a product of two small matrices learns, through PEFT."""
 
 from __future__ import annotations
 
@@ -15,10 +15,19 @@ from tasks.training.settings import Scope as Settings
 # Regret).
 FASTER = 10.0
 ADAPTER = ".lora_"
+# What PEFT's configuration says of each. LoRA: Hu et al. 2022. Rank-stabilised: Kalajdzievski 2023. DoRA learns the
+# length of each column apart from its direction: Liu et al. 2024. PiSSA starts from the principal part of the map
+# itself, and what is left of it stays: Meng et al. 2024.
+ADAPTERS: dict[str, dict[str, Any]] = {
+    "lora": {},
+    "rslora": {"use_rslora": True},
+    "dora": {"use_dora": True},
+    "pissa": {"init_lora_weights": "pissa"},
+}
 
 
 def scope(settings: Settings, depth: int) -> Scope:
-    """Adapters of rank `lora.rank`, scaled by `lora.alpha` / rank, learn; afterwards they are part of the weights.
+    """Adapters of rank `lora.rank`, scaled by `lora.alpha`, learn; afterwards they are part of the weights.
 
     In all linear maps, since those of attention alone lag behind (Dettmers et al. 2023, QLoRA).
     """
@@ -29,7 +38,11 @@ def scope(settings: Settings, depth: int) -> Scope:
         targets = _linear_maps(backbone)
         transposed = isinstance(backbone.get_submodule(targets[0]), Conv1D)
         config = LoraConfig(
-            r=settings.lora.rank, lora_alpha=settings.lora.alpha, target_modules=targets, fan_in_fan_out=transposed
+            r=settings.lora.rank,
+            lora_alpha=settings.lora.alpha,
+            target_modules=targets,
+            fan_in_fan_out=transposed,
+            **ADAPTERS[settings.lora.adapter],
         )
         inject_adapter_in_model(config, backbone)
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.boundary import Store
 from tasks.errors import InputError
+from tasks.features import Store
 from tasks.modalities.image import backbone as image
 from tasks.modalities.text import backbone as text
 from tasks.network import Network
@@ -26,6 +26,7 @@ from tasks.training.learning import Learning, levels
 from tasks.training.loop import Progress, train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.scope import SCOPES, Scope
+from tasks.training.scope.lora import ADAPTERS
 from tests.factories import params
 from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
 from tests.tasks.modalities.image.test_backbone import made as written
@@ -239,8 +240,13 @@ def test_a_block_that_begins_late_is_untouched_until_then_and_learns_by_its_fact
     assert late and not any(untouched for _, untouched, _ in late) and all(training for *_, training in late)
 
 
-def lora(rank: int, alpha: float) -> Scope:
-    return scopes.get("lora", SETTINGS.model_copy(update={"lora": sections.LoraScope(rank=rank, alpha=alpha)}), DEPTH)
+def lora(rank: int, alpha: float, adapter: sections.Adapter = "lora") -> Scope:
+    own = sections.LoraScope(adapter=adapter, rank=rank, alpha=alpha)
+    return scopes.get("lora", SETTINGS.model_copy(update={"lora": own}), DEPTH)
+
+
+def test_the_params_know_every_adapter() -> None:
+    assert set(get_args(sections.Adapter)) == set(ADAPTERS)
 
 
 def test_adapters_begin_at_nothing_and_are_part_of_the_weights_afterwards() -> None:
@@ -277,19 +283,56 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_models(tmp_path_factory.mktemp("models"))
 
 
+@pytest.mark.parametrize("adapter", ADAPTERS)
 @pytest.mark.parametrize("family", FAMILIES)
-def test_adapters_fit_every_family_and_leave_it_plain(models: Path, family: str) -> None:
-    body, of, inputs = text.load(models / family), lora(2, 4.0), {"input_ids": torch.tensor([[5, 6, 7]])}
+def test_adapters_fit_every_family_and_leave_it_plain(models: Path, family: str, adapter: sections.Adapter) -> None:
+    body, of, inputs = text.load(models / family), lora(2, 4.0, adapter), {"input_ids": torch.tensor([[5, 6, 7]])}
     inputs["attention_mask"] = torch.ones(1, 3, dtype=torch.long)
     names, before = list(body.state_dict()), body.pooled(inputs)
     of.prepare(body)
-    assert torch.equal(body.pooled(inputs), before)
-    assert {n for n, p in body.named_parameters() if p.requires_grad} == {
-        n for n, _ in body.named_parameters() if "lora_" in n
-    }
+    torch.testing.assert_close(body.pooled(inputs), before)
+    learning = {name for name, parameter in body.named_parameters() if parameter.requires_grad}
+    assert learning == {name for name, _ in body.named_parameters() if "lora_" in name}
+    with torch.no_grad():
+        for name, parameter in body.named_parameters():
+            if name in learning:
+                parameter.add_(0.1)
+    moved = body.pooled(inputs)
+    assert not torch.allclose(moved, before)
     of.finish(body)
     assert list(body.state_dict()) == names
-    torch.testing.assert_close(body.pooled(inputs), before)
+    torch.testing.assert_close(body.pooled(inputs), moved, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_every_adapter_resumes_and_moves_the_linear_maps_alone(tmp_path: Path, adapter: sections.Adapter) -> None:
+    def learned(dying: Supervised, resume: Path | None) -> tuple[Network, Progress]:
+        made = stack()
+        return made, train(made, lora(2, 4.0, adapter), dying, job(), resume, lambda line: None)
+
+    undisturbed, whole = learned(Supervised(8, learn), None)
+    before = stack().state_dict()
+    changed = {name for name, value in undisturbed.state_dict().items() if not torch.equal(value, before[name])}
+    maps = {f"backbone.blocks.{number}.linear.weight" for number in range(DEPTH)}
+    assert changed == maps | {"head.weight", "head.bias"}
+    dying = Killed(8, learn)
+    object.__setattr__(dying, "left", [0] * 21)
+    with pytest.raises(KeyboardInterrupt):
+        learned(dying, tmp_path)
+    resumed, progress = learned(Supervised(8, learn), tmp_path)
+    assert same(resumed, undisturbed) and progress == whole
+
+
+def test_adapters_differ_in_how_the_product_counts_and_where_it_starts() -> None:
+    made = {name: stack().backbone for name in ADAPTERS}
+    for name, body in made.items():
+        lora(4, 8.0, name).prepare(body)
+    scale, first = {}, {}
+    for name, body in made.items():
+        scale[name], first[name] = body.blocks[0].linear.scaling["default"], body.blocks[0].linear.lora_B.default.weight
+    assert scale == {"lora": 2, "rslora": 4, "dora": 2, "pissa": 2}
+    assert {name for name, weight in first.items() if weight.any()} == {"pissa"}
+    assert hasattr(made["dora"].blocks[0].linear, "lora_magnitude_vector")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
