@@ -70,7 +70,7 @@ def row_passes(params: Params, clean: Clean) -> dict[str, float]:
     share = STEP / FORWARD
     search = adaptation.search if full and not pairs else adaptation.search.model_copy(update={"trials": 0})
     steps = share * (pairs.steps * pairs.batch_rows if pairs else train * search.epochs(adaptation.training))
-    solved = learned if pairs or not full else 0
+    solved = learned if pairs else 0  # a frozen model's features are there since the baselines
     refit = learned * scratch.epochs if pairs or not full else 0
     passes = {
         "selection": len(params.selection.candidates) * min(learned, params.selection.max_rows),

@@ -24,7 +24,7 @@ ROWS = clean(
 def test_passes_by_hand() -> None:
     found = estimate.row_passes(params(adaptation__scope__kind="frozen"), ROWS)
     assert (found["selection"], found["preparation_baselines"], found["deployment"]) == (120, 150, (4 + 3) * 30)
-    assert found["adaptation"] == 30 + 120
+    assert found["adaptation"] == 30, "the features of the head are the probe's"
     # Two rates for an epoch each, five epochs, and five again with the validation rows; a step counts as three passes.
     assert found["adaptation_control"] == 30 + 3 * (100 * (2 + 5) + 120 * 5)
     full = estimate.row_passes(params(adaptation__scope__kind="full"), ROWS)
@@ -43,7 +43,7 @@ def test_passes_of_pairs_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("threshold", "objective", "learned"),
-    [(60, "auto", 3 * 100 * (2 + 4)), (61, "auto", 3 * 30 * 32 + 120), (61, "supervised", 120)],
+    [(60, "auto", 3 * 100 * (2 + 4)), (61, "auto", 3 * 30 * 32 + 120), (61, "supervised", 0)],
 )
 def test_auto_guesses_scope_and_objective_as_selection_will(threshold: int, objective: str, learned: int) -> None:
     changes = {"selection__strategy__full_from_rows_per_label": threshold, "adaptation__objective__kind": objective}
@@ -52,7 +52,7 @@ def test_auto_guesses_scope_and_objective_as_selection_will(threshold: int, obje
 
 def test_of_few_images_no_pairs_are_guessed() -> None:
     few = {"selection__strategy__full_from_rows_per_label": 61, "project__modality": "image"}
-    assert estimate.row_passes(params(**few), ROWS)["adaptation"] == 30 + 120
+    assert estimate.row_passes(params(**few), ROWS)["adaptation"] == 30
 
 
 def test_trials_and_seeds_count() -> None:
