@@ -47,6 +47,9 @@ ROWS = {
     "tasks.training.scope.SCOPES": dict.fromkeys(
         ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/training/test_scope.py"
     ),
+    "tasks.training.scope.lora.ADAPTERS": dict.fromkeys(
+        ("lora", "rslora", "dora", "pissa"), "tasks/training/test_scope.py"
+    ),
     "tasks.training.decay.DECAYS": dict.fromkeys(("linear", "cosine"), "tasks/training/test_decay.py"),
     "tasks.training.objective.OBJECTIVES": dict.fromkeys(
         ("supervised", "contrastive"), "tasks/training/test_objective.py"
