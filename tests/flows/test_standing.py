@@ -2,162 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from flows import background, deployments, scheduling, standing
+from flows import background, deployments, scheduling
 from flows.commands import app
 from flows.overview import overview
-from tasks.artifacts import read_json, write_json
-from tasks.errors import CrashError, InputError
-from tests.factories import REPO
-
-NAME = "support-tickets"
-RETRAIN, MONITOR = f"retrain/{NAME}", f"monitor/{NAME}"
-STUBS = """
-import time
-from pathlib import Path
-from prefect import flow
-
-def work(folder: Path, name: str) -> None:
-    while (folder / "slow").exists():
-        with (folder / f"beats of {name}").open("a") as file:
-            file.write("beat\\n")
-        time.sleep(0.05)
-
-@flow(name="retrain")
-def retrain(project: str) -> None:
-    work(Path(project), "retrain")
-
-@flow(name="monitor")
-def monitor(project: str) -> None:
-    work(Path(project), "monitor")
-
-@flow(name="transfer-scheduled")
-def transfer_on_branch(project: str) -> None:
-    pass
-"""
-# After the alarms of a test: once this has started its run, all events before it were looked at.
-MARK = """
-    triggers:
-      - name: mark
-        match: {prefect.resource.id: mark}
-        expect: [mark]
-        threshold: 1
-        within: 0
-"""
-
-
-def until(met: Callable[[], Any], seconds: float = 60) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := met()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.1)
-    return found
-
-
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """With the house's own schedules, of flows that do nothing; up, and down again whatever happens."""
-    root = tmp_path_factory.mktemp("project")
-    shutil.copy(REPO / "params.yaml", root)
-    (root / "stub_flows.py").write_text(STUBS)
-    text = (background.HOUSE / deployments.FILE).read_text(encoding="utf-8")
-    for module in ("scheduled", "retrain", "monitor"):
-        text = text.replace(f"entrypoint: flows.{module}.", "entrypoint: stub_flows.")
-    (root / "deploy").mkdir()
-    (root / deployments.FILE).write_text(text.rstrip() + MARK)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
-            patch.delenv(name)
-        patch.setenv("PREFECT_HOME", str(root / "another home"))
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])))
-        patch.syspath_prepend(str(root))
-        patch.setattr(standing, "PROMPT", {"PREFECT_WORKER_QUERY_SECONDS": "1"})
-        try:
-            yield root
-        finally:
-            standing.stop(root)
-            sys.modules.pop("stub_flows", None)
-
-
-@pytest.fixture(scope="module")
-def first(project: Path) -> dict[str, Any]:
-    """What the first `graft up` said."""
-    return graft(project, "up")
-
-
-@pytest.fixture
-def url(project: Path, first: dict[str, Any]) -> str:
-    found = scheduling.server_of(project)
-    assert found == first["url"], "a server that is started again keeps its address"
-    return found
-
-
-def graft(root: Path, *arguments: str) -> dict[str, Any]:
-    result = CliRunner().invoke(app, [*arguments, "--json", "--project", str(root)])
-    assert result.exit_code == 0, result.output
-    record: dict[str, Any] = json.loads(result.stdout)
-    return record
-
-
-def pid(root: Path, name: str) -> int:
-    return int(read_json(scheduling.state_of(root) / f"{name}.json")["pid"])
-
-
-def send(method: str, address: str, json: Any = None) -> httpx.Response:
-    """Again and again while the server's database is locked, as Prefect's client does it."""
-    answer: httpx.Response = until(
-        lambda: (got := httpx.request(method, address, json=json)).status_code != 503 and got, 20
-    )
-    return answer.raise_for_status()
-
-
-def ask(url: str, path: str, **body: Any) -> Any:
-    return send("POST", f"{url}{path}", body).json()
-
-
-def runs(url: str, full_name: str) -> list[dict[str, Any]]:
-    """Runs that no schedule planned, oldest first."""
-    flow, name = full_name.split("/")
-    found: list[dict[str, Any]] = ask(
-        url,
-        "/flow_runs/filter",
-        flows={"name": {"any_": [flow]}},
-        deployments={"name": {"any_": [name]}},
-        sort="START_TIME_ASC",
-        limit=200,
-    )
-    return [run for run in found if not run["auto_scheduled"]]
-
-
-def emit(url: str, *events: tuple[str, str]) -> None:
-    from prefect.events import Event, Resource
-
-    made = [Event(event=event, resource=Resource({"prefect.resource.id": resource})) for event, resource in events]
-    sent = [one.model_dump(mode="json") for one in made]
-    send("POST", f"{url}/events", json=sent)
-
-
-def start_run(url: str, full_name: str) -> str:
-    deployment = send("GET", f"{url}/deployments/name/{full_name}").json()
-    return str(ask(url, f"/deployments/{deployment['id']}/create_flow_run")["id"])
+from tasks.errors import InputError
+from tests.standing import MARK, MONITOR, NAME, RETRAIN, ask, emit, graft, pid, runs, send, start_run, until
+from tests.standing import first as first
+from tests.standing import project as project
+from tests.standing import url as url
 
 
 def test_up_starts_both_and_plans_every_schedule(project: Path, first: dict[str, Any], url: str) -> None:
@@ -369,81 +231,3 @@ def test_a_configured_server_that_does_not_answer_is_refused(project: Path, monk
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     result = CliRunner().invoke(app, ["up", "--project", str(project)])
     assert result.exit_code == 2 and "http://127.0.0.1:1/api does not answer" in result.stderr
-
-
-def test_what_ends_at_once_is_told_with_its_last_words(tmp_path: Path) -> None:
-    background.start(tmp_path, "server", ["no-such-command"], os.environ)
-    with pytest.raises(CrashError, match="ended at once") as error:
-        standing._await(tmp_path, "server", "The Prefect server", lambda: False)
-    assert f"{tmp_path}/server.log" in error.value.sentences[0]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """State of a project whose worker and server are processes that only sleep."""
-    for name in ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect home"))
-    shutil.copy(REPO / "params.yaml", tmp_path)
-    folder = scheduling.state_of(tmp_path)
-    processes = {name: subprocess.Popen(["sleep", "600"]) for name in ("server", "worker")}
-    for name, process in processes.items():
-        facts = {"url": "http://127.0.0.1:1/api"} | ({"project": NAME} if name == "worker" else {})
-        write_json(folder / f"{name}.json", {"pid": process.pid, "began": background._began(process.pid)} | facts)
-    yield folder
-    for process in processes.values():
-        process.kill()
-        process.wait()
-
-
-def test_a_project_that_is_renamed_gets_a_worker_of_its_new_name(
-    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    marked: list[tuple[str, ...]] = []
-    started: list[str] = []
-    monkeypatch.setattr(scheduling, "client_of", lambda url: nullcontext())
-    monkeypatch.setattr(deployments, "apply", lambda client, root, name: [f"monitor/{name}"])
-    monkeypatch.setattr(scheduling, "mark_crashed", lambda client, *names: marked.append(names))
-    monkeypatch.setattr(standing, "_start_worker", lambda folder, client, url, name: started.append(name))
-    assert standing.up(tmp_path).started == []
-    params = tmp_path / "params.yaml"
-    params.write_text(params.read_text().replace(f"name: {NAME}", "name: renamed"))
-    assert standing.up(tmp_path).started == ["worker"] and started == ["renamed"]
-    assert background.alive(folder, "worker") is None, "it waits at the queue of the old name"
-    assert marked == [(NAME, standing.worker_name(NAME))], "the runs that went with it were of the old name"
-
-
-class Answer(BaseHTTPRequestHandler):
-    """What the server of a test says to everything."""
-
-    status, body = 500, b""
-
-    def do_GET(self) -> None:
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.body)))
-        self.end_headers()
-        self.wfile.write(self.body)
-
-    do_POST = do_GET
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.mark.parametrize(("status", "body"), [(500, b""), (200, b'[{"id": 1}]'), (None, b"")])
-def test_stop_ends_both_when_the_server_is_ill_and_params_yaml_broken(
-    tmp_path: Path, folder: Path, status: int | None, body: bytes
-) -> None:
-    (tmp_path / "params.yaml").write_text("project: [")
-    server = HTTPServer(("127.0.0.1", 0), type("Answer", (Answer,), {"status": status, "body": body}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}/api" if status else "http://127.0.0.1:1/api"
-    write_json(folder / "server.json", read_json(folder / "server.json") | {"url": url})
-    result = CliRunner().invoke(app, ["stop", "--project", str(tmp_path)])
-    server.shutdown()
-    server.server_close()
-    assert result.exit_code == 0, result.output
-    worker, marking, own = result.stdout.splitlines()
-    assert worker == "The worker is ended." and own == "The Prefect server is ended; its database stays."
-    assert "are not marked as crashed" in marking and "`graft up`" in marking
-    assert background.alive(folder, "server") is None and background.alive(folder, "worker") is None
