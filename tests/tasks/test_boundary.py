@@ -24,9 +24,9 @@ from tasks.prepared import Prepared
 from tasks.problems.classification import learn
 from tasks.training.loop import Job, train
 from tasks.training.objective.supervised import Supervised
-from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
-from tests.tasks.modalities.image.test_backbone import Pixels, images
-from tests.tasks.modalities.image.test_backbone import made as written
+from tests.image_models import FAMILIES as IMAGES
+from tests.image_models import Pixels, images
+from tests.image_models import made as written
 from tests.tasks.training.test_loop import SETTINGS, ToyEncoder, job, rows, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_scope import Stack, lora, scope, stack

@@ -28,8 +28,8 @@ from tasks.training.objective.supervised import Supervised
 from tasks.training.scope import SCOPES, Scope
 from tasks.training.scope.lora import ADAPTERS
 from tests.factories import params
-from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
-from tests.tasks.modalities.image.test_backbone import made as written
+from tests.image_models import FAMILIES as IMAGES
+from tests.image_models import made as written
 from tests.tasks.training.test_loop import job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.text_models import FAMILIES, write_models

@@ -20,8 +20,8 @@ from tasks.training import loop
 from tasks.training.loop import train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.vocabulary import narrowed
-from tests.tasks.modalities.image.test_backbone import FAMILIES as IMAGES
-from tests.tasks.modalities.image.test_backbone import made as written
+from tests.image_models import FAMILIES as IMAGES
+from tests.image_models import made as written
 from tests.tasks.training.test_loop import ToyEncoder, job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_scope import scope

@@ -1,94 +1,24 @@
-"""Images: eleven families run block by block, cut at any depth, and the models that cannot be."""
+"""Images: eleven families run block by block, cut at any depth, and learn."""
 
 from __future__ import annotations
 
-import json
-import logging
-import shutil
-import warnings
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnxruntime
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
-from torch.utils.flop_counter import FlopCounterMode
+from safetensors.torch import load_file
 
 from tasks.boundary import Lower
-from tasks.errors import InputError
 from tasks.modalities.image import backbone as backbones
-from tasks.modalities.image import chain
-from tasks.modalities.image.backbone import ImageBackbone, Inputs
+from tasks.modalities.image.backbone import ImageBackbone
+from tests.image_models import BLOCKS, FAMILIES, PIXELS, WIDTH, WITH_CLASS_TOKEN, Pixels, images
+from tests.image_models import models as models
 
-PIXELS, WIDTH = 32, 16
-TOKENS: dict[str, Any] = {
-    "hidden_size": WIDTH, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32,
-    "image_size": PIXELS, "patch_size": 8,
-}  # fmt: skip
-MAPS: dict[str, Any] = {"embedding_size": 8, "hidden_sizes": [8, 12, WIDTH], "depths": [1, 1, 1]}
-STAGES: dict[str, Any] = {"hidden_sizes": [8, 12, WIDTH], "depths": [1, 1, 1], "num_stages": 3, "image_size": PIXELS}
-MOBILE: dict[str, Any] = {"depth_multiplier": 0.25, "image_size": PIXELS}
-FAMILIES = {
-    "ViT": TOKENS,
-    "DeiT": TOKENS,
-    "Dinov2": TOKENS,
-    "Dinov2WithRegisters": TOKENS,
-    "Beit": TOKENS | {"use_relative_position_bias": True},
-    "ResNet": MAPS,
-    "RegNet": MAPS | {"groups_width": 4},
-    "ConvNext": STAGES,
-    "ConvNextV2": STAGES,
-    "MobileNetV1": MOBILE,
-    "MobileNetV2": MOBILE,
-}
-WITH_CLASS_TOKEN = ["ViT", "DeiT", "Dinov2", "Dinov2WithRegisters", "Beit"]
 WITH_BATCH_NORM = ["ResNet", "RegNet", "MobileNetV1", "MobileNetV2"]
-BLOCKS = {"MobileNetV1": 26, "MobileNetV2": 16}
 PREFIX = {"DeiT": 2, "Dinov2WithRegisters": 5} | dict.fromkeys(["ViT", "Dinov2", "Beit"], 1)
 BOTH = ["mean", "first"]
 PRETRAINED = Path(__file__).parents[5] / "shared/models/mobilenet_v1_025_imagenet"
-
-
-def fill(body: torch.nn.Module) -> None:
-    """Weights under which every part of a body shows in its output, unlike those of Hugging Face's own start."""
-    with torch.no_grad():
-        for value in body.state_dict().values():
-            if value.is_floating_point() and value.ndim > 1:
-                value.normal_(0, max(1, value[0].numel()) ** -0.5)
-            elif value.is_floating_point():
-                value.uniform_(0.5, 1.5)
-
-
-def made(folder: Path, family: str, shape: dict[str, Any]) -> Path:
-    torch.manual_seed(0)
-    body = getattr(transformers, f"{family}Model")(getattr(transformers, f"{family}Config")(**shape))
-    fill(body)
-    body.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a random model of each family."""
-    root = tmp_path_factory.mktemp("images")
-    for family, shape in FAMILIES.items():
-        made(root / family, family, shape)
-    return root
-
-
-@pytest.fixture
-def folder(models: Path, tmp_path: Path) -> Path:
-    """A ViT that a test may break."""
-    return Path(shutil.copytree(models / "ViT", tmp_path / "model"))
-
-
-def images(rows: int = 3) -> Inputs:
-    drawn = np.random.default_rng(0).standard_normal((rows, 3, PIXELS, PIXELS), dtype=np.float32)
-    return {"pixel_values": torch.from_numpy(drawn)}
 
 
 def pools(family: str) -> list[str]:
@@ -216,201 +146,11 @@ def test_the_check_moves_no_statistics(models: Path) -> None:
     assert moved and not any(value.any() for value in moved)
 
 
-@pytest.mark.parametrize("family", ["ViT", "ResNet"])
-def test_loading_leaves_the_seed_alone(models: Path, family: str, folder: Path) -> None:
-    refill(folder, lambda name: not name.startswith("pooler."))  # its pooler is drawn
-    before = torch.get_rng_state()
-    for path in (models / family, folder):
-        backbones.load(path, 1)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def refill(folder: Path, keep: Any, rename: str = "") -> None:
-    path = folder / "model.safetensors"
-    before = load_file(path)
-    after = {rename + name: value for name, value in before.items() if keep(name)}
-    assert after.keys() != before.keys()
-    save_file(after, path, metadata={"format": "pt"})
-
-
-@pytest.mark.parametrize(
-    ("keep", "rename"), [(lambda name: ".layer.1." not in name, ""), (lambda name: True, "student.")]
-)
-def test_weights_that_do_not_fill_their_architecture_are_refused(folder: Path, keep: Any, rename: str) -> None:
-    refill(folder, keep, rename)
-    with pytest.raises(InputError, match="drawn at random") as found:
-        backbones.load(folder)
-    (sentence,) = found.value.sentences
-    assert sentence.startswith(f"The weights in {folder.name} lack")
-
-
-def test_weights_without_a_pooler_are_fine_and_saved_alike(folder: Path, tmp_path: Path) -> None:
-    with torch.inference_mode():
-        whole = backbones.load(folder)(images())
-        refill(folder, lambda name: not name.startswith("pooler."))
-        for seed in (1, 2):
-            torch.manual_seed(seed)
-            model = backbones.load(folder)
-            torch.testing.assert_close(model(images()), whole, rtol=0, atol=0)
-            model.save(tmp_path / str(seed))
-    assert len({(tmp_path / str(seed) / "model.safetensors").read_bytes() for seed in (1, 2)}) == 1
-
-
-def test_weights_without_the_token_of_masked_pretraining_are_fine(models: Path, tmp_path: Path) -> None:
-    lacking = Path(shutil.copytree(models / "Dinov2", tmp_path / "model"))
-    refill(lacking, lambda name: name != "embeddings.mask_token")
-    with torch.inference_mode():
-        features = [backbones.load(path)(images()) for path in (models / "Dinov2", lacking)]
-    assert torch.equal(*features)
-
-
-def test_a_norm_that_a_pool_reads_is_missed(models: Path, tmp_path: Path) -> None:
-    broken = Path(shutil.copytree(models / "Beit", tmp_path / "model"))
-    refill(broken, lambda name: not name.startswith("pooler."))
-    with pytest.raises(InputError, match=r"pooler\.layernorm"):
-        backbones.load(broken)
-
-
-@pytest.mark.parametrize("depth", [4, 99, -1])
-def test_depth_that_is_not_there(folder: Path, depth: int) -> None:
-    for make in (backbones.load, backbones.from_scratch):
-        with pytest.raises(InputError, match="has 3 blocks"):
-            make(folder, depth)
-
-
-def test_pool_that_is_not_there(models: Path) -> None:
-    with pytest.raises(InputError, match="no pool 'first': use mean"):
-        backbones.load(models / "ResNet", pool="first")
-    with pytest.raises(InputError, match="no pool 'max': use mean or first"):
-        backbones.load(models / "ViT", pool="max")
-    with torch.inference_mode(), pytest.raises(InputError, match="no pool first"):
-        backbones.load(models / "ResNet").pooled_at_all_depths(images(), ["first"])
-
-
 def test_pools_by_hand() -> None:
     hidden = torch.tensor([[[90.0, 80.0], [1.0, 2.0], [3.0, 6.0]]])
     assert backbones.mean_pool(hidden, 1).tolist() == [[2.0, 4.0]]
     assert backbones.first_pool(hidden, 1).tolist() == [[90.0, 80.0]]
     assert backbones.mean_pool(torch.tensor([[[[1.0, 3.0]], [[2.0, 6.0]]]]), 0).tolist() == [[2.0, 4.0]]
-
-
-SWIN = {
-    "image_size": PIXELS, "patch_size": 4, "embed_dim": 8, "depths": [1, 1], "num_heads": [1, 2], "window_size": 2,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("family", "shape", "reason"),
-    [
-        ("Swin", SWIN, "cannot be run one by one"),
-        ("Beit", TOKENS | {"use_shared_relative_position_bias": True}, "cannot be run one by one"),
-        ("ViTMAE", TOKENS, "cannot be run one by one"),
-        ("PoolFormer", {"hidden_sizes": [8] * 4, "depths": [1] * 4}, "names no list of blocks"),
-        ("Bert", {"hidden_size": WIDTH, "num_attention_heads": 2, "vocab_size": 9}, "cannot be run one by one"),
-    ],
-)
-def test_bodies_that_no_chain_gives_are_refused(tmp_path: Path, family: str, shape: Any, reason: str) -> None:
-    with pytest.raises(InputError, match=reason) as found:
-        backbones.load(made(tmp_path, family, shape))
-    (sentence,) = found.value.sentences
-    assert f"{family}Model" in sentence and sentence.endswith("use a model such as " + chain.KNOWN + ".")
-
-
-def test_a_body_that_does_more_than_its_blocks_is_refused(models: Path) -> None:
-    class Doubled(transformers.ResNetModel):  # type: ignore[misc]
-        def forward(self, pixel_values: torch.Tensor) -> Any:
-            return super().forward(2 * pixel_values)
-
-    with pytest.raises(InputError, match="another result"):
-        ImageBackbone(Doubled.from_pretrained(models / "ResNet"), 1, "mean")
-
-
-@pytest.mark.parametrize("broken", ["config.json", "model.safetensors"])
-def test_broken_model_is_refused(folder: Path, broken: str) -> None:
-    (folder / broken).unlink()
-    with pytest.raises(InputError, match="cannot be loaded"):
-        backbones.load(folder)
-
-
-def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
-    mark = folder.parent / "ran"
-    (folder / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: ...\nclass Config: ...\n")
-    config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Config"}
-    (folder / "config.json").write_text(json.dumps(config))
-    for make in (backbones.load, backbones.from_scratch):
-        assert type(make(folder).body).__name__ == "ViTModel"
-    assert not mark.exists()
-
-
-def test_half_precision_is_read_as_float32(folder: Path) -> None:
-    transformers.AutoModel.from_pretrained(folder, dtype=torch.float16).save_pretrained(folder)
-    for make in (backbones.load, backbones.from_scratch):
-        assert {p.dtype for p in make(folder).parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_operations_are_counted_under_the_names_of_the_parts(models: Path, family: str) -> None:
-    model = backbones.load(models / family)
-    counter = FlopCounterMode(display=False)
-    with torch.inference_mode(), counter:
-        model(images(1))
-    counts = {str(name): sum(kinds.values()) for name, kinds in counter.get_flop_counts().items()}
-    chain, most = model.chain, len(model.blocks)
-    parts = [*chain.stem, *(f"{chain.blocks}.{number}" for number in range(most))]
-    assert all(counts[f"ImageBackbone.body.{part}"] > 0 for part in parts)
-    tail = sum(counts.get(f"ImageBackbone.body.{path}", 0) for path in chain.tail)
-    assert sum(counts[f"ImageBackbone.body.{part}"] for part in parts) + tail == counter.get_total_flops()
-    assert {name.partition(".")[0] for name in counts} == {"Global", "ImageBackbone"}
-
-
-class Exported(torch.nn.Module):
-    """A backbone with a head, its input spread out: exporters name graph inputs after arguments."""
-
-    def __init__(self, backbone: ImageBackbone) -> None:
-        super().__init__()
-        self.backbone, self.head = backbone, torch.nn.Linear(backbone.width, 4)
-
-    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        features = self.backbone({"pixel_values": pixel_values})
-        return self.head(features), features
-
-
-def shallow(folder: Path, family: str) -> ImageBackbone:
-    """The whole chain of a family, tail included, in two blocks where its configuration cannot say so."""
-    if family not in BLOCKS:
-        short = {"num_hidden_layers": 2} if family in WITH_CLASS_TOKEN else {}
-        return backbones.load(made(folder, family, FAMILIES[family] | short))
-    equally_wide = {"depth_multiplier": 0.01}
-    body = transformers.AutoModel.from_pretrained(made(folder, family, MOBILE | equally_wide))
-    body.layer = body.layer[1:3]
-    return ImageBackbone(body, 2, "mean")
-
-
-@pytest.mark.parametrize("family", ["ViT", "Beit", "ResNet", "ConvNext", "MobileNetV1", "MobileNetV2"])
-def test_exported_graph_answers_alike(tmp_path: Path, family: str) -> None:
-    network = Exported(shallow(tmp_path, family)).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch.onnx warns inside itself, 2026-11
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            network,
-            (images(2)["pixel_values"],),
-            dynamo=True,
-            dynamic_shapes={"pixel_values": {0: torch.export.Dim("rows", min=1, max=65_536)}},
-            input_names=["pixel_values"],
-            output_names=["logits", "pooled"],
-            verbose=False,
-        )
-    assert program is not None
-    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
-    assert session.get_inputs()[0].shape == ["rows", 3, PIXELS, PIXELS]
-    for rows in (1, 5):
-        batch = images(rows)
-        answered = session.run(None, {"pixel_values": batch["pixel_values"].numpy()})
-        with torch.inference_mode():
-            for mine, theirs in zip(network(batch["pixel_values"]), answered, strict=True):
-                np.testing.assert_allclose(theirs, mine.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(not PRETRAINED.is_dir(), reason="the pre-trained MobileNetV1 is not on this machine")
@@ -436,16 +176,6 @@ def test_only_a_pretrained_net_keeps_its_statistics_in_training(models: Path, fa
     for backbone, training in ((kept, False), (drawn, True)):
         norms = [module for module in backbone.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         assert norms and all(norm.training is training for norm in norms)
-
-
-class Pixels:
-    """Encoder of rows that are images already."""
-
-    def positions(self, row: dict[str, np.ndarray]) -> int:
-        return 1
-
-    def collate(self, encoded: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        return {"pixel_values": np.stack([row["pixel_values"] for row in encoded])}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
