@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import shutil
-import signal
 import subprocess
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tasks import reproduce, staleness
-from tasks.errors import BusyError, CrashError, GateError, InputError, InterruptError
+from tasks.errors import BusyError, CrashError, GateError, InputError
 from tasks.stage import one_writer
-from tests.toy import DVC_YAML, within, write_dvc_config, write_toy
-
-HOUSE = Path(__file__).resolve().parents[2]
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG and /proc are Linux's")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which nothing has run."""
-    root = write_toy(tmp_path_factory.mktemp("template") / "project")
-    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
-        subprocess.run(command, cwd=root, check=True, capture_output=True, timeout=60)
-    write_dvc_config(root)
-    return root
+from tests.reproducing import fresh as fresh
+from tests.reproducing import repeat
+from tests.reproducing import template as template
+from tests.toy import DVC_YAML
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +27,8 @@ def done(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fresh(template: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(template, tmp_path / "project"))
-
-
-@pytest.fixture
 def ready(done: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(done, tmp_path / "project"))
-
-
-def repeat(root: Path, phase: str) -> reproduce.Record:
-    return reproduce.reproduce(root, phase, lambda line: None)
 
 
 def test_record_says_what_ran_and_what_was_fresh(fresh: Path) -> None:
@@ -199,118 +174,3 @@ def test_what_the_lock_names_is_told_from_what_lies_there(template: Path, ready:
     assert not reproduce.is_locked(template, out) and reproduce.is_locked(ready, out)
     (ready / out).write_text("of another commit")
     assert not reproduce.is_locked(ready, out)
-
-
-def living(root: Path) -> set[int]:
-    """Processes that work in this project; one that ended and waits to be collected has no folder."""
-    found = set()
-    for entry in Path("/proc").glob("[0-9]*/cwd"):
-        try:
-            if entry.readlink() == root:
-                found.add(int(entry.parent.name))
-        except OSError:  # it ended meanwhile
-            continue
-    return found
-
-
-def end(root: Path) -> None:
-    """Leave nothing behind, whatever the test found."""
-    for pid in living(root):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
-@LINUX
-def test_interruption_ends_dvc_the_stage_and_what_the_stage_started(fresh: Path) -> None:
-    (fresh / "mode.txt").write_text("selection help")
-    seen: set[int] = set()
-
-    def interrupt(line: str) -> None:
-        if line.startswith("asleep"):
-            seen.update(living(fresh))
-            raise KeyboardInterrupt
-
-    try:
-        with pytest.raises((InterruptError, KeyboardInterrupt), match="nothing is half written") as found:
-            reproduce.reproduce(fresh, "selection", interrupt)
-        assert type(found.value) is InterruptError
-        assert len(seen) >= 3, "dvc, the stage and its helper were running"
-        assert within(10, lambda: living(fresh) == set())
-    finally:
-        end(fresh)
-    assert not (fresh / "data/selection/out.txt").exists()
-
-
-CALLER = """
-import sys
-from pathlib import Path
-from tasks.reproduce import reproduce
-reproduce(Path(sys.argv[1]), "selection", lambda line: print(line, flush=True))
-"""
-
-
-@LINUX
-def test_dvc_and_the_stage_die_with_a_killed_caller_and_a_rerun_completes(fresh: Path) -> None:
-    (fresh / "mode.txt").write_text("selection sleep")
-    # DVC then runs stages by /bin/sh, which may stay as their parent.
-    bare = {name: value for name, value in os.environ.items() if name != "SHELL"}
-    caller = subprocess.Popen(
-        [sys.executable, "-c", CALLER, str(fresh)], cwd=HOUSE, env=bare, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert caller.stdout is not None
-        pid = next(int(match[1]) for line in caller.stdout if (match := re.match(r"asleep (\d+)", line)))
-        pids = living(fresh)
-        assert pid in pids and len(pids) >= 2, "dvc and the stage were running"
-        caller.kill()
-        caller.wait(timeout=10)
-        assert within(10, lambda: living(fresh) == set()), "an orphan would go on writing"
-    finally:
-        caller.kill()
-        caller.communicate(timeout=10)
-        end(fresh)
-    (fresh / "mode.txt").write_text("none none")
-    assert repeat(fresh, "selection").ran == ["selection"]
-    assert (fresh / "data/selection/out.txt").is_file()
-
-
-def held_by(root: Path, pid: int) -> None:
-    holder = {"pid": pid, "cmd": "dvc repro selection"}
-    path = root / ".dvc/tmp/rwlock"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({"write": {str(root / "data/selection/out.txt"): holder}, "read": {}}))
-
-
-@LINUX
-def test_a_lock_of_a_process_that_is_not_dvc_holds_nothing(fresh: Path) -> None:
-    # The number of a killed run's dvc, given to another process since.
-    other = subprocess.Popen(["sleep", "60"])
-    try:
-        held_by(fresh, other.pid)
-        assert repeat(fresh, "selection").ran == ["selection"]
-    finally:
-        other.kill()
-        other.wait()
-
-
-@LINUX
-def test_a_lock_of_a_zombie_holds_nothing(fresh: Path) -> None:
-    zombie = subprocess.Popen([sys.executable, "-c", "", "dvc"])
-    try:
-        assert within(10, lambda: " Z " in Path(f"/proc/{zombie.pid}/stat").read_text())
-        held_by(fresh, zombie.pid)
-        assert repeat(fresh, "selection").ran == ["selection"]
-    finally:
-        zombie.wait()
-
-
-@LINUX
-def test_a_living_dvc_holds_the_project(fresh: Path) -> None:
-    living_dvc = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "dvc"])
-    try:
-        held_by(fresh, living_dvc.pid)
-        with pytest.raises(BusyError, match="A run or another DVC command"):
-            repeat(fresh, "selection")
-    finally:
-        living_dvc.kill()
-        living_dvc.wait()
