@@ -27,9 +27,9 @@ from tasks.training.objective.supervised import Supervised
 from tests.image_models import FAMILIES as IMAGES
 from tests.image_models import Pixels, images
 from tests.image_models import made as written
+from tests.stack import Stack, lora, scope, stack
 from tests.tasks.training.test_loop import SETTINGS, ToyEncoder, job, rows, same
 from tests.tasks.training.test_loop import one_thread as one_thread
-from tests.tasks.training.test_scope import Stack, lora, scope, stack
 from tests.text_models import FAMILIES, write_models
 
 TOP = scope("top")

@@ -26,9 +26,9 @@ from tasks.training.objective.contrastive import Contrastive, supervised_contras
 from tasks.training.scope import SCOPES
 from tasks.training.search import search_and_train
 from tests.factories import params
+from tests.stack import scope, stack
 from tests.tasks.training.test_loop import SETTINGS, job, network, rows, same
 from tests.tasks.training.test_loop import one_thread as one_thread
-from tests.tasks.training.test_scope import scope, stack
 
 PAIRS = sections.ContrastiveObjective(steps=24, learning_rate=0.05, batch_rows=8, temperature=0.3)
 OWN = params().adaptation.objective.model_copy(update={"contrastive": PAIRS})

@@ -1,10 +1,8 @@
-"""Every scope: what learns under it and what does not, how fast, and that it resumes, on toys and on real bodies."""
+"""Every scope: what learns under it and what does not, how fast, and that it resumes, on toys."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,27 +13,18 @@ from torch import nn
 
 from tasks.errors import InputError
 from tasks.features import Store
-from tasks.modalities.image import backbone as image
-from tasks.modalities.text import backbone as text
-from tasks.network import Network
 from tasks.problems.classification import learn
-from tasks.training import loop
 from tasks.training import scope as scopes
 from tasks.training import settings as sections
 from tasks.training.learning import Learning, levels
 from tasks.training.loop import Progress, train
 from tasks.training.objective.supervised import Supervised
 from tasks.training.scope import SCOPES, Scope
-from tasks.training.scope.lora import ADAPTERS
-from tests.factories import params
-from tests.image_models import FAMILIES as IMAGES
-from tests.image_models import made as written
+from tests.stack import DEPTH, SETTINGS, Killed, scope, stack
+from tests.stack import every_epoch_is_stored as every_epoch_is_stored
 from tests.tasks.training.test_loop import job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
-from tests.text_models import FAMILIES, write_models
 
-DEPTH = 3
-SETTINGS = params().adaptation.scope
 # Parameters of the backbone below that learn, of those that its state has when all is done.
 LEARNS = {
     "frozen": [],
@@ -45,46 +34,6 @@ LEARNS = {
     "lora": ["blocks.*.linear.weight"],
     "full": ["*"],
 }
-
-
-@pytest.fixture(autouse=True)
-def every_epoch_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "STORE_SECONDS", 0)
-
-
-class Stack(nn.Module):
-    """Embeddings with a norm, three blocks with dropout, a final norm, the mean."""
-
-    depth, width = DEPTH, 4
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words, self.norm, self.dropout = nn.Embedding(6, 4), nn.LayerNorm(4), nn.Dropout(0.1)
-        self.blocks = nn.ModuleList(nn.Sequential(OrderedDict(part())) for _ in range(DEPTH))
-        self.last_norm = nn.LayerNorm(4)
-
-    @property
-    def tail(self) -> Sequence[nn.Module]:
-        return [self.last_norm]
-
-    def pooled(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        states, mask = self.dropout(self.norm(self.words(inputs["input_ids"]))), inputs["attention_mask"].unsqueeze(-1)
-        for block in self.blocks:
-            states = states + block(states)
-        return (self.last_norm(states) * mask).sum(1) / mask.sum(1)
-
-
-def part() -> dict[str, nn.Module]:
-    return {"linear": nn.Linear(4, 4), "norm": nn.LayerNorm(4), "dropout": nn.Dropout(0.1)}
-
-
-def stack() -> Network:
-    torch.manual_seed(3)
-    return Network(Stack(), nn.Linear(4, 2))  # type: ignore[arg-type]
-
-
-def scope(kind: str, depth: int = DEPTH) -> Scope:
-    return scopes.get(kind, SETTINGS, depth)
 
 
 def trained(kind: str, resume: Path | None = None, say: Any = lambda line: None, **changes: Any) -> Any:
@@ -126,18 +75,6 @@ def test_a_scope_keeps_what_the_loop_relies_on(kind: str) -> None:
         begun = next((i for i, factor in enumerate(course) if factor > 0), len(course))
         assert all(factor > 0 for factor in course[begun:]), f"{name} stops learning"
         assert seen.setdefault((number, course[0], course[-1]), course) == course, f"{name} has a course of its own"
-
-
-class Killed(Supervised):
-    """Dies in a step."""
-
-    left: list[int]
-
-    def loss(self, logits: Any, features: Any, classes: Any, progress: float) -> Any:
-        if not self.left:
-            raise KeyboardInterrupt
-        self.left.pop()
-        return super().loss(logits, features, classes, progress)
 
 
 @pytest.mark.parametrize("kind", SCOPES)
@@ -238,121 +175,3 @@ def test_a_block_that_begins_late_is_untouched_until_then_and_learns_by_its_fact
     assert early and all(untouched and not training for _, untouched, training in early)
     late = seen[len(early) + 1 :]
     assert late and not any(untouched for _, untouched, _ in late) and all(training for *_, training in late)
-
-
-def lora(rank: int, alpha: float, adapter: sections.Adapter = "lora") -> Scope:
-    own = sections.LoraScope(adapter=adapter, rank=rank, alpha=alpha)
-    return scopes.get("lora", SETTINGS.model_copy(update={"lora": own}), DEPTH)
-
-
-def test_the_params_know_every_adapter() -> None:
-    assert set(get_args(sections.Adapter)) == set(ADAPTERS)
-
-
-def test_adapters_begin_at_nothing_and_are_part_of_the_weights_afterwards() -> None:
-    made, of, inputs = stack().eval(), lora(2, 6.0), {"input_ids": torch.tensor([[1, 2]])}
-    inputs["attention_mask"] = torch.ones(1, 2)
-    plain = made(inputs)[0]
-    of.prepare(made.backbone)
-    assert torch.equal(made(inputs)[0], plain)
-    assert Learning(made, of, 0.0).count == DEPTH * 2 * (4 + 4) + 4 * 2 + 2
-    layer, before = made.backbone.blocks[1].linear, made.backbone.blocks[1].linear.weight.detach().clone()
-    with torch.no_grad():
-        layer.lora_B.default.weight.fill_(0.5)
-        product = layer.lora_B.default.weight @ layer.lora_A.default.weight
-    adapted = made(inputs)[0]
-    of.finish(made.backbone)
-    assert type(made.backbone.blocks[1].linear) is nn.Linear
-    torch.testing.assert_close(made.backbone.blocks[1].linear.weight, before + 3 * product)
-    torch.testing.assert_close(made(inputs)[0], adapted)
-
-
-def test_blocks_without_linear_maps_are_refused() -> None:
-    made = stack()
-    made.backbone.body = nn.Conv2d(1, 1, 1)
-    for block in made.backbone.blocks:
-        block.linear = nn.Identity()
-    with pytest.raises(
-        InputError, match=r"^Conv2d has no linear map in its 3 blocks .* set adaptation\.scope\.kind to"
-    ):
-        lora(2, 4).prepare(made.backbone)
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.mark.parametrize("adapter", ADAPTERS)
-@pytest.mark.parametrize("family", FAMILIES)
-def test_adapters_fit_every_family_and_leave_it_plain(models: Path, family: str, adapter: sections.Adapter) -> None:
-    body, of, inputs = text.load(models / family), lora(2, 4.0, adapter), {"input_ids": torch.tensor([[5, 6, 7]])}
-    inputs["attention_mask"] = torch.ones(1, 3, dtype=torch.long)
-    names, before = list(body.state_dict()), body.pooled(inputs)
-    of.prepare(body)
-    torch.testing.assert_close(body.pooled(inputs), before)
-    learning = {name for name, parameter in body.named_parameters() if parameter.requires_grad}
-    assert learning == {name for name, _ in body.named_parameters() if "lora_" in name}
-    with torch.no_grad():
-        for name, parameter in body.named_parameters():
-            if name in learning:
-                parameter.add_(0.1)
-    moved = body.pooled(inputs)
-    assert not torch.allclose(moved, before)
-    of.finish(body)
-    assert list(body.state_dict()) == names
-    torch.testing.assert_close(body.pooled(inputs), moved, rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("adapter", ADAPTERS)
-def test_every_adapter_resumes_and_moves_the_linear_maps_alone(tmp_path: Path, adapter: sections.Adapter) -> None:
-    def learned(dying: Supervised, resume: Path | None) -> tuple[Network, Progress]:
-        made = stack()
-        return made, train(made, lora(2, 4.0, adapter), dying, job(), resume, lambda line: None)
-
-    undisturbed, whole = learned(Supervised(8, learn), None)
-    before = stack().state_dict()
-    changed = {name for name, value in undisturbed.state_dict().items() if not torch.equal(value, before[name])}
-    maps = {f"backbone.blocks.{number}.linear.weight" for number in range(DEPTH)}
-    assert changed == maps | {"head.weight", "head.bias"}
-    dying = Killed(8, learn)
-    object.__setattr__(dying, "left", [0] * 21)
-    with pytest.raises(KeyboardInterrupt):
-        learned(dying, tmp_path)
-    resumed, progress = learned(Supervised(8, learn), tmp_path)
-    assert same(resumed, undisturbed) and progress == whole
-
-
-def test_adapters_differ_in_how_the_product_counts_and_where_it_starts() -> None:
-    made = {name: stack().backbone for name in ADAPTERS}
-    for name, body in made.items():
-        lora(4, 8.0, name).prepare(body)
-    scale, first = {}, {}
-    for name, body in made.items():
-        scale[name], first[name] = body.blocks[0].linear.scaling["default"], body.blocks[0].linear.lora_B.default.weight
-    assert scale == {"lora": 2, "rslora": 4, "dora": 2, "pissa": 2}
-    assert {name for name, weight in first.items() if weight.any()} == {"pissa"}
-    assert hasattr(made["dora"].blocks[0].linear, "lora_magnitude_vector")
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_biases_and_norms_are_told_by_their_names(models: Path, family: str) -> None:
-    learn_biases_and_norms(text.load(models / family))
-
-
-@pytest.mark.parametrize("family", IMAGES)
-def test_biases_and_norms_of_images_are_told_by_their_names(tmp_path: Path, family: str) -> None:
-    learn_biases_and_norms(image.load(written(tmp_path, family, IMAGES[family])))
-
-
-def learn_biases_and_norms(body: nn.Module) -> None:
-    """And nothing else, by the scope bias."""
-    factor = scope("bias").lr_factor
-    names = {name for name, _ in body.named_parameters() if factor(name, 0, 0.0)}
-    vectors = {
-        f"{path}.{name}"
-        for path, module in body.named_modules()
-        for name, _ in module.named_parameters(recurse=False)
-        if name == "bias" or "Norm" in type(module).__name__
-    }
-    assert names == vectors != set()

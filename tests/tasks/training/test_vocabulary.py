@@ -22,9 +22,9 @@ from tasks.training.objective.supervised import Supervised
 from tasks.training.vocabulary import narrowed
 from tests.image_models import FAMILIES as IMAGES
 from tests.image_models import made as written
+from tests.stack import scope
 from tests.tasks.training.test_loop import ToyEncoder, job, same
 from tests.tasks.training.test_loop import one_thread as one_thread
-from tests.tasks.training.test_scope import scope
 from tests.text_models import FAMILIES, write_models
 
 ROWS = ToyEncoder().encode(["2 3", "3 4 4"])

@@ -16,10 +16,10 @@ from tasks.training.objective.supervised import Supervised
 from tasks.training.scope import SCOPES
 from tasks.training.settings import Weight
 from tests.factories import params
+from tests.stack import stack
 from tests.tasks.training.test_loop import SETTINGS, learn, rows
 from tests.tasks.training.test_loop import one_thread as one_thread
 from tests.tasks.training.test_objective import FADING, OWN, PAIRS, made, supervised
-from tests.tasks.training.test_scope import stack
 
 
 def test_a_sum_counts_each_loss_by_its_weight_at_the_progress() -> None:
