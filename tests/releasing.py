@@ -13,6 +13,11 @@ from tests.bundles import tiny_bundle
 CONTEXT = {"commit": "c0ffee", "dirty": False, "lock_hash": "10c4", "machine": "m"}
 
 
+@pytest.fixture
+def releases(tmp_path: Path) -> Releases:
+    return Releases(tmp_path / "releases")
+
+
 def added(releases: Releases, tmp_path: Path, count: int) -> list[str]:
     """Versions of that many different bundles, all added."""
     return [releases.add(tiny_bundle(tmp_path / f"bundle-{i}", project=f"p{i}")) for i in range(count)]
