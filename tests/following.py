@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy import live
 from deploy.releases import Releases
 from tests.bundles import HEAD, tiny_bundle
 from tests.serving import run
@@ -45,6 +46,12 @@ class Two:
         self.promote(self.second)
         await until_served(client, self.second)
         return [running, waits]
+
+
+@pytest.fixture
+def two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Two:
+    monkeypatch.setattr(live, "LOOK_SECONDS", 0.005)
+    return Two(tmp_path)
 
 
 async def until_served(client: httpx.AsyncClient, version: str) -> None:
