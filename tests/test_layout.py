@@ -38,7 +38,7 @@ ROWS = {
         ("frozen", "bias", "top", "gradual", "lora", "full"), "tasks/training/test_scope.py"
     ),
     "tasks.training.scope.lora.ADAPTERS": dict.fromkeys(
-        ("lora", "rslora", "dora", "pissa"), "tasks/training/test_scope.py"
+        ("lora", "rslora", "dora", "pissa"), "tasks/training/test_scope_adapters.py"
     ),
     "tasks.training.decay.DECAYS": dict.fromkeys(("linear", "cosine"), "tasks/training/test_decay.py"),
     "tasks.training.objective.OBJECTIVES": dict.fromkeys(
