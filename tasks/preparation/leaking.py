@@ -36,14 +36,17 @@ def giveaways(present: Any, terms: Sequence[str], classes: np.ndarray) -> list[G
     """Terms whose label is certain enough, the surest first; of terms within one another the surest alone.
 
     The bound is Clopper and Pearson's (1934), at an error rate that is divided among all terms with enough rows
-    (Bonferroni), so that none of thousands of rare words is named by chance.
+    (Bonferroni), so that none of thousands of rare words is named by chance. A label that most rows have anyway is
+    given away by what has it more often than they do.
 
     Args:
         present: (N, T) array or sparse matrix of 0 and 1.
         terms: T names.
         classes: (N,) class numbers.
     """
-    found = [one for one in _measured(present, terms, classes) if one.at_least >= MIN_PRECISION]
+    shares = np.bincount(classes) / len(classes)
+    measured = _measured(present, terms, classes)
+    found = [one for one in measured if one.at_least >= max(MIN_PRECISION, shares[one.label])]
     found.sort(key=lambda one: (-one.at_least, one.term))
     kept: list[Giveaway] = []
     for one in found:

@@ -49,6 +49,15 @@ def test_none_of_thousands_of_rare_words_is_named_by_chance() -> None:
     assert giveaways(present.astype(float), [str(t) for t in range(3000)], classes) == []
 
 
+def test_a_common_word_does_not_give_away_the_label_that_most_rows_have() -> None:
+    draw = np.random.default_rng(0)
+    classes = (draw.random(2000) < 0.9).astype(int)
+    words = (draw.random((2000, 50)) < 0.3).astype(float)  # 600 rows each, 540 of them with the common label
+    trace = (classes * (draw.random(2000) < 0.3))[:, None]
+    found = giveaways(np.hstack([words, trace]), [*(f"word{t}" for t in range(50)), "trace"], classes)
+    assert [one.term for one in found] == ["trace"]
+
+
 def test_of_terms_within_one_another_the_surest_stays() -> None:
     present = np.stack([column(400, slice(100)), column(400, slice(101)), column(400, slice(300, 400))], axis=1)
     found = giveaways(present, ["ref no", "ref", "reference"], CLASSES)
