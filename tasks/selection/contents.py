@@ -14,8 +14,6 @@ import pyarrow.compute as pc
 from tasks.rows.kind import kind_of
 from tasks.rows.table import COLUMN_NAME
 
-# Widths and such, which stand before the script in a character's name.
-FORMS = ("FULLWIDTH", "HALFWIDTH", "MODIFIER", "MATHEMATICAL")
 LEAST_SHARE = 0.005
 # A column of groups has at least so many values, each in so many rows on average.
 LEAST_GROUPS, LEAST_ROWS, MOST_ROWS = 10, 1.5, 20
@@ -25,15 +23,18 @@ GROUP_NAME = re.compile(
 )
 TIME_NAME = re.compile(r"(^|[_\W])(time|date|day|timestamp|datetime|when|at|on|created|updated|sent)$", re.IGNORECASE)
 ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}.*)?")
-# Seconds and milliseconds since 1970, from 2001 to 2033 and from 2001 to 2033.
+# Seconds and milliseconds since 1970, either from 2001 to 2033.
 EPOCHS = (range(10**9, 2 * 10**9), range(10**12, 2 * 10**12))
 
 
 def scripts(texts: Iterable[str]) -> dict[str, float]:
-    """Script -> share of all letters, the most frequent first; those under half a percent are left out."""
+    """Script -> share of all letters, the most frequent first; those under half a percent are left out.
+
+    Letters of another width or style, such as bold ones of mathematics, count as the plain ones that they stand for.
+    """
     letters: Counter[str] = Counter()
     for text in texts:
-        letters.update(text)
+        letters.update(unicodedata.normalize("NFKC", text))
     shares: Counter[str] = Counter()
     for letter, count in letters.items():
         if letter.isalpha():
@@ -45,8 +46,7 @@ def scripts(texts: Iterable[str]) -> dict[str, float]:
 
 def _script(letter: str) -> str:
     """The word with which Unicode begins the names of a script's letters."""
-    words = unicodedata.name(letter, "UNKNOWN").split()
-    return next((word for word in words if word not in FORMS), words[0]).partition("-")[0].capitalize()
+    return re.split(r"\W", unicodedata.name(letter, "UNKNOWN"), maxsplit=1)[0].capitalize()
 
 
 def columns(table: pa.Table, named: Sequence[str], label: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ DAYS = [date(2025, 1, 1) + timedelta(days=i) for i in range(60)]
 def test_scripts_by_hand() -> None:
     assert scripts(["abc 12, d!", "жж"]) == {"Latin": 0.6667, "Cyrillic": 0.3333}
     assert scripts(["東京タワー", "ｱＡ"]) == {"Katakana": 0.5714, "Cjk": 0.2857, "Latin": 0.1429}
+    assert scripts(["𝐁𝐮𝐲 ªµʰ", "ﾊﾞｽ"]) == {"Latin": 0.625, "Katakana": 0.25, "Greek": 0.125}
     assert scripts(["a" * 999 + "ж"]) == {"Latin": 0.999}
     assert scripts(["12 !?"]) == {}
 
