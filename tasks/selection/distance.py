@@ -21,7 +21,9 @@ FEWEST_ROWS = 2 * FOLDS
 TOO_FEW = f"How far test rows are from training rows is not told: that takes {FEWEST_ROWS} of each."
 INVERSE_REGULARISATION = 0.01
 DIVISIONS = 400
-WORD = re.compile(r"\w+")
+# A Chinese or Japanese character, which no space parts from the next, or a run of letters.
+IDEOGRAPH = r"\u3040-\u30ff\u3400-\u9fff"
+WORD = re.compile(rf"[{IDEOGRAPH}]|[^\W{IDEOGRAPH}]+")
 # Out of 2: under the first the two are nearly one, over the second a linear classifier hardly mistakes them.
 NEAR, FAR = 0.4, 1.4
 
@@ -104,7 +106,9 @@ def overlap(source: Iterable[str], target: Iterable[str]) -> Overlap:
 def _words(texts: Iterable[str]) -> Counter[str]:
     words: Counter[str] = Counter()
     for text in texts:
-        words.update(WORD.findall(unicodedata.normalize("NFKC", text).casefold()))
+        folded = unicodedata.normalize("NFKC", text).casefold()
+        # Marks, such as those of vowels in Hindi, would part a word.
+        words.update(WORD.findall("".join(one for one in folded if not unicodedata.category(one).startswith("M"))))
     return words
 
 

@@ -76,6 +76,13 @@ def test_overlap_by_hand() -> None:
     assert overlap([], []) == Overlap(0, 0)
 
 
+def test_words_of_other_scripts() -> None:
+    # Neither are parted at the marks of their vowels, nor is a sentence without spaces one word.
+    assert overlap(["हिन्दी भाषा"], ["हिन्दी दीप"]) == Overlap(1 / 2, 1 / 3)
+    assert overlap(["今天天气好"], ["天气不好"]) == Overlap(3 / 4, 3 / 5)
+    assert overlap(["Über"], ["U\u0308ber alles"]) == Overlap(1 / 2, 1 / 2)
+
+
 @pytest.mark.parametrize(
     ("distance", "chance", "verdict"),
     [
