@@ -20,10 +20,14 @@ def examples(rows: Prepared) -> Sequence[Any]:
 
 
 def vectoriser() -> Any:
-    """Unfitted scikit-learn transformer: texts -> sparse (N, terms)."""
+    """Unfitted scikit-learn transformer: texts -> sparse (N, terms); the terms of a text without words are characters.
+
+    A word has two letters or digits at least.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, strip_accents="unicode")
+    words = TfidfVectorizer(ngram_range=(1, 2), strip_accents="unicode").build_analyzer()
+    return TfidfVectorizer(analyzer=lambda text: words(text) or [*text], sublinear_tf=True)
 
 
 def presence(rows: Prepared, phrases: Sequence[str] | None = None) -> tuple[Any, list[str]] | None:
@@ -34,13 +38,15 @@ def presence(rows: Prepared, phrases: Sequence[str] | None = None) -> tuple[Any,
         phrases: looked for as whole words in a row; those that are shorter than 3 characters are not.
 
     Returns:
-        Sparse (N, T) matrix of 0 and 1, and the T terms, or the phrases as they were given.
+        Sparse (N, T) matrix of 0 and 1, and the T terms, or the phrases as they were given; None without any.
     """
     from sklearn.feature_extraction.text import CountVectorizer, strip_accents_unicode
 
     settings = {"binary": True, "token_pattern": WORD, "strip_accents": "unicode"}
     if phrases is None:
         vectoriser = CountVectorizer(ngram_range=(1, 2), **settings)
+        if not any(map(vectoriser.build_analyzer(), rows.inputs)):
+            return None
         found = vectoriser.fit_transform(rows.inputs)
         return found, vectoriser.get_feature_names_out().tolist()
     spelled = [" ".join(re.findall(WORD, strip_accents_unicode(phrase.lower()))) for phrase in phrases]

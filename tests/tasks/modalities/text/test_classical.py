@@ -15,6 +15,12 @@ def test_classical_features_are_words_and_pairs() -> None:
     assert set(vectoriser.get_feature_names_out()) == {"cafe", "late", "early", "cafe late", "cafe early"}
 
 
+def test_the_features_of_texts_without_words_are_characters() -> None:
+    vectoriser = classical.vectoriser()
+    assert vectoriser.fit_transform(["3 + 4", "😀", "fine"]).shape == (3, 6)
+    assert set(vectoriser.get_feature_names_out()) == {*"3 +4😀", "fine"}
+
+
 def texts(*values: str) -> Prepared:
     rows = len(values)
     return Prepared(["0"] * rows, ["train"] * rows, [*values], np.zeros(rows, int), [{}] * rows, ["a"])
@@ -36,3 +42,7 @@ def test_phrases_are_found_as_whole_words_whatever_their_spelling() -> None:
     assert phrases == ["refund_not_yet", "Refund"], "what is shorter than three characters stands anywhere"
     assert present.toarray().tolist() == [[1, 1], [0, 0], [0, 1]]
     assert classical.presence(rows, ["a", "7"]) is None
+
+
+def test_no_words_stand_in_texts_of_signs() -> None:
+    assert classical.presence(texts("😀", "+ -")) is None
