@@ -29,7 +29,12 @@ def majority(train: Prepared, rows: Prepared) -> np.ndarray:
 
 
 def classical(train: Prepared, rows: Prepared, modality: ModuleType, estimator: Any) -> np.ndarray:
-    """Log probabilities (N, K) of a classical estimator on the features of a modality's `classical` module."""
+    """Log probabilities (N, K) of a classical estimator on the features of a modality's `classical` module.
+
+    There is nothing to tell apart where all training rows have one label, as those from before some date may have.
+    """
+    if len(np.unique(train.classes)) == 1:
+        return majority(train, rows)
     vectoriser = modality.vectoriser()
     estimator.fit(vectoriser.fit_transform(modality.examples(train)), train.classes)
     found = np.full((len(rows), len(train.labels)), SMALLEST)

@@ -56,6 +56,11 @@ def test_classical_columns_follow_the_class_numbers_when_a_middle_label_has_no_r
     assert found.argmax(axis=1).tolist() == [2]
 
 
+def test_classical_answers_the_only_label_that_training_rows_have() -> None:
+    found = classical(prepared(["red apple", "fast car"], [1, 1]), TRAIN, text, classical_estimator(0))
+    assert found.shape == (4, 3) and found.argmax(axis=1).tolist() == [1] * 4
+
+
 def test_what_learns_is_balanced_as_the_adapted_model_is(tmp_path: Path) -> None:
     root = write_project(tmp_path / "project")
     for stage in ("selection", "preparation"):
