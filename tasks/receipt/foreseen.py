@@ -20,8 +20,8 @@ def of_probe(
     if probe is None:
         return None
     frozen = choice["scopes"]["frozen"]
-    wanted = (choice.get("source"), frozen.get("depth"), frozen.get("pool"))
-    picked = [one for one in ranking if (one["source"], one.get("depth"), one.get("pool")) == wanted]
+    wanted = [choice["source"], choice["revision"], frozen["depth"], frozen["pool"]]
+    picked = [one for one in ranking if [one.get(name) for name in ("source", "revision", "depth", "pool")] == wanted]
     return {"predicted": picked[0]["accuracy"], "realised": probe["accuracy"]} if picked else None
 
 

@@ -31,6 +31,7 @@ def project(tmp_path: Path) -> Path:
     receipt = compare(models, "accuracy", ["a", "b", "c"], metrics.Resamples(3, 100, 0)) | {"test_hash": HASH}
     loss = {"value": 0.0, "low": -0.01, "high": 0.02}
     artefact = {"accuracy": 1.0, "loss": loss, "max_logit_difference": 0.0, "changed_answers": 0}
+    cut = {"source": "path:m", "depth": 3, "pool": "mean", "picked_by": []}
     records: dict[str, Any] = {
         "data/adaptation/receipt.json": receipt,
         "data/adaptation/adaptation.json": {"scope": "frozen"},
@@ -39,12 +40,14 @@ def project(tmp_path: Path) -> Path:
             "scope": "frozen",
             "scope_reason": "frozen: few rows.",
             "source": "path:m",
+            "revision": "new",
             "scopes": {"frozen": {"depth": 3, "pool": "mean", "reason": "Depth 3."}, "full": {"reason": "All."}},
         },
         "data/selection/ranking.json": [
             {"source": "path:m", "from_depth": 4, "reason": "too large"},
-            {"source": "path:m", "depth": 3, "pool": "mean", "picked_by": [], "accuracy": 0.625},
-            {"source": "path:m", "depth": 2, "pool": "first", "picked_by": ["LogME", "k-NN"], "accuracy": 0.5},
+            cut | {"revision": "old", "accuracy": 0.875},
+            cut | {"revision": "new", "accuracy": 0.625},
+            cut | {"revision": "new", "depth": 2, "pool": "first", "picked_by": ["LogME", "k-NN"], "accuracy": 0.5},
         ],
         "data/preparation/card.json": {
             "rows": {"train": 8, "validation": 2, "test": 3},
