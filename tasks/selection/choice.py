@@ -10,6 +10,7 @@ from typing import Any
 from tasks.params import Incumbent
 from tasks.selection import reasons
 from tasks.selection.strategy import Picked
+from tasks.words import listed
 
 # Single scores, told beside the choice and tried against it in benchmarks/selection.py; higher is better.
 SCORES: dict[str, Callable[[Scored], float]] = {
@@ -186,9 +187,5 @@ def picks_in_words(scored: Sequence[Scored]) -> str:
         model = f"{one.source} at " if several else ""
         where = f"{model}depth {one.depth}, pool {one.pool} (log loss {one.log_loss:.3f})"
         groups.setdefault("what ranks first" if one == best else where, []).append(name)
-    told = "; ".join(f"{_listed(names)} would have picked {where}" for where, names in groups.items())
+    told = "; ".join(f"{listed(names)} would have picked {where}" for where, names in groups.items())
     return f"Alone, {told}."
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -7,6 +7,7 @@ from math import hypot
 from typing import Any
 
 from tasks.selection.distance import FAR, FEWEST_ROWS, in_words, margin
+from tasks.words import listed
 
 
 def rank(found: Mapping[str, Mapping[str, Any] | None], rows: Mapping[str, int]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def _reading(ranked: Sequence[Mapping[str, Any]]) -> str:
         return f"{said}."
     near = [one["name"] for one in others if not _apart(first, one)]
     if near:
-        said += f"; so few rows do not tell {_listed(near)} from {first['name']}"
+        said += f"; so few rows do not tell {listed(near)} from {first['name']}"
     advice = f"To learn from one of them, try {first['name']} first"
     far = ", though it is far too" if first["proxy_a_distance"] > FAR else ""
     return f"{said}. {advice}{far}."
@@ -55,10 +56,6 @@ def _reading(ranked: Sequence[Mapping[str, Any]]) -> str:
 def _apart(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     widths = (margin(each["proxy_a_distance"], each["rows"]) for each in (one, other))
     return bool(abs(one["proxy_a_distance"] - other["proxy_a_distance"]) > hypot(*widths))
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def sentences(record: Mapping[str, Any]) -> list[str]:

@@ -1,9 +1,13 @@
-"""One row is no rows."""
+"""One row is no rows, and a list of names has one and."""
 
 from __future__ import annotations
 
-from tasks.words import counted
+from tasks.words import counted, listed
 
 
 def test_one_is_singular_and_none_is_not() -> None:
     assert [counted(count, "new row") for count in (0, 1, 2)] == ["0 new rows", "1 new row", "2 new rows"]
+
+
+def test_names_are_listed_with_one_and() -> None:
+    assert [listed(names) for names in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
