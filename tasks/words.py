@@ -1,4 +1,4 @@
-"""Counts and names in sentences."""
+"""Counts and names in sentences, and texts in the tables of Markdown."""
 
 from __future__ import annotations
 
@@ -13,3 +13,8 @@ def counted(count: int, noun: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """One name or more: "a", "a and b", "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def cell(text: str) -> str:
+    """A text in a cell: on one line, and with no sign that ends the cell."""
+    return " ".join(text.split()).replace("|", r"\|")

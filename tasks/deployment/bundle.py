@@ -17,6 +17,7 @@ from tasks.known_answer import KnownAnswer
 from tasks.manifest import FORMAT, JUDGED, LEARNED, MANIFEST
 from tasks.modalities.contract import Encoder
 from tasks.rows.split import keys_of
+from tasks.words import cell
 
 
 def write(
@@ -104,12 +105,11 @@ def _scores(scores: dict[str, Any] | None) -> list[str]:
 
 def _labels(record: dict[str, Any]) -> list[str]:
     """With their scores or, where nothing was measured, with the words that stand for them."""
-    if words := record["words"]:
-        return ["| label | answered by these words |", "|---|---|", *(f"| {k} | {v} |" for k, v in words.items())]
-    lines = ["| label | F1 on test |", "|---|---|"]
-    for label, f1 in record["receipt"]["f1_per_label"].items():
-        lines.append(f"| {label} | {'no test rows' if f1 is None else f'{f1:.3f}'} |")
-    return lines
+    title, cells = "answered by these words", record["words"]
+    if not cells:
+        f1_per_label = record["receipt"]["f1_per_label"].items()
+        title, cells = "F1 on test", {k: "no test rows" if f1 is None else f"{f1:.3f}" for k, f1 in f1_per_label}
+    return [f"| label | {title} |", "|---|---|", *(f"| {cell(k)} | {cell(v)} |" for k, v in cells.items())]
 
 
 def _sources(data: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from tasks.rows.clean import Clean
 from tasks.rows.row import kind
 from tasks.rows.split import SPLITS
+from tasks.words import cell
 
 
 def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
@@ -43,5 +44,5 @@ def markdown(card: dict[str, Any]) -> str:
         return "\n".join([*lines, "", "No row has a label."]) + "\n"
     lines += ["", "## Rows per label", "", "| label | train | validation | test |", "|---|---|---|---|"]
     for label, counts in card["rows_per_label"].items():
-        lines.append(f"| {label} | {counts['train']} | {counts['validation']} | {counts['test']} |")
+        lines.append(f"| {cell(label)} | {counts['train']} | {counts['validation']} | {counts['test']} |")
     return "\n".join(lines) + "\n"

@@ -16,6 +16,7 @@ from tasks.preparation import label_quality, leaking
 from tasks.prepared import Prepared
 from tasks.problems.classification.answer import probabilities
 from tasks.rows.split import SPLITS
+from tasks.words import cell
 
 # Stronger than the frozen probe's: out-of-fold probabilities must be honest more than sharp.
 INVERSE_REGULARISATION = 0.01
@@ -146,5 +147,5 @@ def _table(found: Sequence[dict[str, Any]]) -> list[str]:
     lines = ["| term | label | rows | of them with the label | at least |", "|---|---|---|---|---|"]
     for one in found:
         share = f"{one['precision']:.1%} | {one['at_least']:.1%}"
-        lines.append(f"| {one['term']} | {one['label']} | {one['rows']} | {share} |")
+        lines.append(f"| {cell(one['term'])} | {cell(one['label'])} | {one['rows']} | {share} |")
     return lines

@@ -97,6 +97,13 @@ def test_a_bundle_carries_the_answer_that_it_is_held_to(tmp_path: Path, bundle: 
         Runtime.load(tmp_path / "wrong", threads=1)
 
 
+def test_a_label_keeps_to_its_cell_of_the_card() -> None:
+    receipt = {"f1_per_label": {"Action|Comedy": 0.5, "War": None}}
+    measured = made._labels({"words": None, "receipt": receipt})
+    assert measured == ["| label | F1 on test |", "|---|---|", r"| Action\|Comedy | 0.500 |", "| War | no test rows |"]
+    assert made._labels({"words": {"a|b": "x\ny"}})[2:] == [r"| a\|b | x y |"]
+
+
 def test_speeds_are_read_once_for_a_graph_and_not_where_there_is_no_choice(
     tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,11 @@ def test_the_card_for_people(found: Clean) -> None:
         assert line in lines
 
 
+def test_a_label_keeps_to_its_cell() -> None:
+    made = record(clean([row("1", "Action|Comedy", "train"), row("2", "War", "test")]), {})
+    assert r"| Action\|Comedy | 1 | 0 | 0 |" in markdown(made).splitlines()
+
+
 def test_a_card_without_quarantine_says_so(found: Clean) -> None:
     assert "Nothing." in markdown(record(clean([*found.rows]), {})).splitlines()
 

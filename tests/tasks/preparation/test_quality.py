@@ -92,6 +92,11 @@ def test_the_second_part_of_the_card_for_people(found: tuple[Prepared, np.ndarra
     assert "And 3 more." in markdown(told(found) | {"giveaways_found": len(told(found)["giveaways"]) + 3}).splitlines()
 
 
+def test_a_label_keeps_to_its_cell(found: tuple[Prepared, np.ndarray]) -> None:
+    one = {"term": "a|b", "label": "a|b", "rows": 20, "precision": 1.0, "at_least": 0.9}
+    assert r"| a\|b | a\|b | 20 | 100.0% | 90.0% |" in markdown(told(found) | {"named_labels": [one]}).splitlines()
+
+
 def test_words_are_counted_in_a_bounded_number_of_rows_from_all_over(
     found: tuple[Prepared, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
