@@ -107,9 +107,7 @@ def _spread(rows: Prepared) -> Prepared:
     """At most MAX_TERM_ROWS rows, from all over."""
     if len(rows) <= MAX_TERM_ROWS:
         return rows
-    kept = np.linspace(0, len(rows) - 1, MAX_TERM_ROWS).astype(int)
-    ids, splits, inputs = ([values[i] for i in kept] for values in (rows.ids, rows.splits, rows.inputs))
-    return Prepared(ids, splits, inputs, rows.classes[kept], [rows.encoded[i] for i in kept], rows.labels)
+    return rows.at(np.linspace(0, len(rows) - 1, MAX_TERM_ROWS).astype(int).tolist())
 
 
 def _told(one: leaking.Giveaway, labels: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.metrics import SMALLEST
+from tasks import metrics
 from tasks.problems.classification.answer import probabilities
 from tasks.problems.classification.learn import out_of_fold_logits
 
@@ -36,18 +36,14 @@ def score(features: np.ndarray, classes: np.ndarray, count: int, folds: int, see
 
     The log loss ranks: with few rows accuracy moves in steps of whole rows and ties often.
     """
-    best: ProbeScore | None = None
-    for strength in INVERSE_REGULARISATION:
+
+    def tried(strength: float) -> ProbeScore:
         logits = out_of_fold_logits(features, classes, count, strength, folds, seed)
-        right = logits.argmax(axis=1) == classes
-        losses = -np.log(np.maximum(probabilities(logits)[np.arange(len(classes)), classes], SMALLEST))
-        found = ProbeScore(
-            float(right.mean()), float(losses.mean()), float(losses.std() / np.sqrt(max(len(losses), 1)))
-        )
-        if best is None or found.log_loss < best.log_loss:
-            best = found
-    assert best is not None
-    return best
+        judged = metrics.judge(classes, probabilities(logits))
+        error = float(judged.losses.std() / np.sqrt(len(classes)))
+        return ProbeScore(metrics.accuracy(judged), metrics.log_loss(judged), error)
+
+    return min(map(tried, INVERSE_REGULARISATION), key=lambda one: one.log_loss)
 
 
 def off_typical(depth: float, typical: float | None, rows: int) -> float:
