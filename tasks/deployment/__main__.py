@@ -35,11 +35,12 @@ def main(stage: Stage) -> None:
     )
     graphs, left_out = _graphs(stage, network, encoder, rows)
     artefacts = _reloaded(stage, network, encoder, test)
+    description = _description(stage, test.labels)
     pooled, known = {}, {}
     for name, graph in list(graphs.items()):
         stage.say(f"Scoring {name} on {len(test)} test rows.")
         try:
-            artefacts[name], pooled[name], known[name] = _answered(stage, name, graph, encoder, test)
+            artefacts[name], pooled[name], known[name] = _answered(stage, name, graph, encoder, test, description)
         except Exception as error:  # ONNX Runtime's errors share no other base
             if name == forms.FLOAT32:
                 raise
@@ -56,7 +57,7 @@ def main(stage: Stage) -> None:
     typical = encoder.collate([sorted(test.encoded, key=encoder.positions)[len(test) // 2]])
     name, reason = _chosen(stage, records, graphs, left_out, largest, typical)
     stage.say(reason)
-    description = _description(stage, test.labels, name)
+    description |= {"artefact": name}
     calibrated = _calibration(artefacts[name].logits, classes, description["temperature"])
     reference = _reference(stage, pooled[name], artefacts[name].logits / description["temperature"])
     folder = stage.out("data/deployment/bundle")
@@ -99,11 +100,11 @@ def _graphs(
 
 
 def _answered(
-    stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared
+    stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared, description: dict[str, Any]
 ) -> tuple[Artefact, np.ndarray, np.ndarray]:
     """A form's answers as it would serve, its pooled features (N, F), and its logits (K,) of the fixed example."""
     candidate = stage.staging / "candidates" / name
-    bundle.write(candidate, graph, encoder, _description(stage, test.labels, name))
+    bundle.write(candidate, graph, encoder, description | {"artefact": name})
     runtime = Runtime.opened(candidate, stage.params.resources.threads)
     logits, pooled = runtime.run(test.encoded)
     known = runtime.asked(known_answer.example_of(stage.params.project.modality))[0][0]
@@ -179,14 +180,14 @@ def _card(stage: Stage, reason: str, calibrated: dict[str, Any] | None) -> str:
     )
 
 
-def _description(stage: Stage, labels: list[str], artefact: str) -> dict[str, Any]:
+def _description(stage: Stage, labels: list[str]) -> dict[str, Any]:
+    """Of every form, but for its name."""
     project = stage.params.project
     return {
         "project": project.name,
         "modality": project.modality,
         "problem": project.problem,
         "labels": labels,
-        "artefact": artefact,
         "temperature": read_json(stage.root / "data/adaptation/adaptation.json")["temperature"],
         "licence": read_json(stage.root / "data/preparation/card.json")["licence"],
         "made_from": _base(stage)

@@ -69,20 +69,19 @@ def test_a_form_whose_numbers_are_not_finite_is_no_form(
     tmp_path: Path, encoder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     description = {"project": "p", "modality": "text", "problem": "classification", "labels": ["good", "bad"]} | {
-        "artefact": "float16", "temperature": 1.0, "licence": None, "made_from": {},
+        "temperature": 1.0, "licence": None, "made_from": {},
     }  # fmt: skip
-    monkeypatch.setattr(deployment, "_description", lambda *_: description)
     broken = tiny_bundle(tmp_path / "broken", np.array([[np.inf, 0], [0, 4]], dtype=np.float32)) / "model.onnx"
     test = rows(encoder).of("test")
     with pytest.raises(CrashError, match="form float16 answers with numbers that are not finite"):
-        deployment._answered(stage_of(tmp_path), "float16", broken, encoder, test)
+        deployment._answered(stage_of(tmp_path), "float16", broken, encoder, test, description)
     whole = tmp_path / "bundle/model.onnx"
-    artefact, pooled, known = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test)
+    artefact, pooled, known = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test, description)
     np.testing.assert_allclose((artefact.logits[0], pooled[0], known), ([0, 4], [0, 1], [0, 0]))
     assert artefact.bytes == whole.stat().st_size
     monkeypatch.setattr(Runtime, "asked", lambda *_: (np.full((1, 2), np.nan), np.zeros((1, 2))))
     with pytest.raises(CrashError, match="numbers that are not finite"):
-        deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test)
+        deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test, description)
 
 
 def test_a_bundle_carries_the_answer_that_it_is_held_to(tmp_path: Path, bundle: Path, encoder: Any) -> None:
