@@ -1,4 +1,4 @@
-"""The artefact chain: every form of the model scored on the same rows, and which form ships."""
+"""The artefact chain: every form of the model scored on the same rows, and what breaks."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ def record(clean: Clean, source: dict[str, str]) -> dict[str, Any]:
 
     Args:
         clean: rows after validation.
-        source: data.path and data.test -> sha256 of the file that each names.
+        source: data.path, data.test, data.feedback -> sha256 of the file or folder that each names.
     """
     per_split = {split: clean.of(split).per_label() for split in SPLITS}
     per_label = {label: {split: per_split[split][label] for split in SPLITS} for label in clean.labels}

@@ -86,7 +86,7 @@ def text(record: dict[str, Any]) -> str:
     selection, data = record["selection"], record["data"]
     scope = record["adaptation"]["scope"]
     lines += ["", f"Model: {selection['model_reason']}", _scope(record["adaptation"], selection)]
-    if "strategy" in selection:  # an older Graft's choice has none
+    if "strategy" in selection:  # none where no row has a label
         lines.append(selection["strategy"]["sentence"])
     lines += [f"Depth and pool: {cuts.of(selection, scope)['reason']}"]
     lines += [

@@ -30,13 +30,11 @@ WARM, TIMED = 2, 4
 
 
 def bench(stage: Stage, model: Scored, scope: str, rows: Rows, labels: list[str]) -> Workbench:
-    """What a model is adapted on by a scope: frozen at the cut that was scored, else at all blocks that are left.
-
-    The rows are encoded once a model, and the same in every call of a stage.
+    """What a cut of a model is adapted on by a scope; the rows are encoded once a model in a stage.
 
     Args:
         stage: names params and folders.
-        model: a cut of it.
+        model: the cut.
         scope: what learns.
         rows: of the training side.
         labels: K, sorted.

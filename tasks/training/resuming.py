@@ -36,7 +36,7 @@ class Progress:
 
     Attributes:
         history: of whole epochs.
-        best: lowest validation loss.
+        best: lowest validation loss, or the last training loss where no epoch is judged.
         best_epoch: its place in the history.
         stopped: whether no epoch follows.
         learned: number of weights that learn.

@@ -41,6 +41,7 @@ class Workbench:
         data: all prepared rows.
         encoder: makes batches.
         folder: snapshot of the pre-trained model.
+        stage: names params and folders.
         learned_from: the objective, likewise.
     """
 
