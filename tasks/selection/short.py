@@ -111,6 +111,7 @@ def seconds_per_step(one: Workbench, revision: str) -> float:
         "depth": one.depth,
         "rows": settings.batch_rows,
         "positions": int(np.median([one.encoder.positions(row) for row in one.data.encoded])),
+        "device": one.device.type,
         "precision": one.precision,
         "threads": stage.params.resources.threads,
         "machine": readings.machine(),

@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from tasks import hub, modalities, readings, stopwatch
 from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
 from tasks.params import Candidate, load
-from tasks.selection import reading
+from tasks.prepared import Prepared
+from tasks.selection import reading, short
 from tasks.stage import Stage
+from tasks.training.workbench import Workbench
 from tests.projects import run_stage, write_project
 
 COMMIT = "c" * 40
@@ -48,6 +52,18 @@ def test_speed_and_memory_are_read_once(project: Path, monkeypatch: pytest.Monke
         stopwatch, "in_own_process", lambda *_: {"milliseconds_per_row": {"1": 7.0}, "peak_megabytes": 1}
     )
     assert read(project)["milliseconds_per_row"] == {"1": 7.0}
+
+
+def test_the_time_of_a_training_step_is_that_of_what_trains(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_of(project)
+    encoder = modalities.part("text", "encode").from_model(project / "model", stage.params.examples)
+    data = Prepared(["1"], ["train"], ["iron"], np.zeros(1, int), encoder.encode(["iron"]), ["a", "b"])
+    bench = Workbench("full", 1, "mean", data, encoder, project / "model", stage)
+    monkeypatch.setattr(short, "_timed", lambda one: {"cpu": 0.5, "cuda": 0.25}[one.device.type])
+    monkeypatch.setattr(Workbench, "precision", "bfloat16")
+    for name, seconds in (("cpu", 0.5), ("cuda", 0.25)):
+        monkeypatch.setattr(Workbench, "device", torch.device(name))
+        assert short.seconds_per_step(bench, "revision") == seconds
 
 
 def selected(root: Path) -> list[dict[str, Any]]:
