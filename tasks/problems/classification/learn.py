@@ -101,14 +101,15 @@ def folds(classes: np.ndarray, count: int, seed: int) -> list[tuple[np.ndarray, 
     """Stratified folds as (train, held out) positions; never more folds than the rarest label has rows, at least 2."""
     import warnings
 
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold
 
     _, sizes = np.unique(classes, return_counts=True)
     splits = max(2, min(count, int(sizes.min())))
+    kind = StratifiedKFold if sizes.max() > 1 else KFold  # the former refuses one row a label
     with warnings.catch_warnings():
         # A label with one row is in one fold alone; the probe scores it as wrong, which is what it is.
         warnings.filterwarnings("ignore", message="The least populated class", category=UserWarning)
-        return list(StratifiedKFold(splits, shuffle=True, random_state=seed).split(classes, classes))
+        return list(kind(splits, shuffle=True, random_state=seed).split(classes, classes))
 
 
 def out_of_fold_logits(

@@ -94,7 +94,7 @@ def test_one_label_alone_is_always_answered() -> None:
     assert head.logits(np.zeros((2, 2))).tolist() == [[learn.ABSENT, 0.0, learn.ABSENT]] * 2
 
 
-@pytest.mark.parametrize(("sizes", "asked", "made"), [((6, 6), 5, 5), ((6, 3), 5, 3), ((6, 1), 5, 2)])
+@pytest.mark.parametrize(("sizes", "asked", "made"), [((6, 6), 5, 5), ((6, 3), 5, 3), ((6, 1), 5, 2), ((1, 1), 5, 2)])
 def test_there_are_no_more_folds_than_the_rarest_label_has_rows(sizes: tuple[int, int], asked: int, made: int) -> None:
     classes = np.repeat([0, 1], sizes)
     found = learn.folds(classes, asked, 0)
