@@ -9,6 +9,7 @@ from tasks import calibration, cuts
 from tasks.artifacts import read_json, sha256_file
 from tasks.errors import InputError
 from tasks.receipt import artefacts, foreseen
+from tasks.words import valued
 
 NEXT = "Labelled rows measure it and teach a better one: hand them in with `graft feedback`, then `graft retrain`."
 MODELS = ("adapted", "from_scratch", "frozen_probe", "classical", "majority", "zero_shot")
@@ -147,10 +148,9 @@ def _searched(adaptation: dict[str, Any], metric: str) -> list[str]:
         diverged = sum(trial.get("diverged", False) for trial in study["trials"])
         early = sum(not trial["whole"] for trial in study["trials"]) - diverged
         lost = f", {diverged} diverged" if diverged else ""
-        values = ", ".join(f"{name} {value:.3g}" for name, value in study["values"].items())
         lines.append(
             f"Search: {len(study['trials'])} trials looked at on validation rows, {early} of them stopped early{lost}; "
-            f"trial {study['winner']} won, with {values}."
+            f"trial {study['winner']} won, with {valued(study['values'])}."
         )
     elif rates:
         lines.append(

@@ -18,6 +18,7 @@ import numpy as np
 from tasks.artifacts import read_json, write_json
 from tasks.params import Search, Training
 from tasks.training.resuming import Epoch
+from tasks.words import valued
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -106,18 +107,13 @@ def run(
         tried.append(Tried(trial.params, [epoch.steering for epoch in epochs], whole, diverged))
         write_json(store, [asdict(one) for one in tried])
         shutil.rmtree(folder, ignore_errors=True)  # a copy of weights and moments a trial would fill the disk
-        say(f"Trial {number + 1} of {count}: {in_words(trial.params)}; {_end(tried[-1])}.")
+        say(f"Trial {number + 1} of {count}: {valued(trial.params)}; {_end(tried[-1])}.")
     return tried
 
 
 def ranked(tried: Sequence[Tried]) -> list[int]:
     """Places of the trials that were whole, the lowest loss first, and the first of equals."""
     return sorted((i for i, one in enumerate(tried) if one.whole), key=lambda i: tried[i].loss)
-
-
-def in_words(values: Mapping[str, Any]) -> str:
-    """Names and values, to three digits."""
-    return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in sorted(values.items()))
 
 
 def _end(one: Tried) -> str:

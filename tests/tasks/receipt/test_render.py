@@ -277,7 +277,7 @@ def test_what_was_searched_is_told(project: Path) -> None:
     assert "Search: 2 learning rates looked at on validation rows; 0.0001 won." in text(record)
     trials = [{"whole": True}, {"whole": False}, {"whole": True}]
     record["adaptation"] |= {"search": {}, "study": {"trials": trials, "winner": 3, "values": {"learning_rate": 2e-4}}}
-    told = "3 trials looked at on validation rows, 1 of them stopped early; trial 3 won, with learning_rate 0.0002."
+    told = "3 trials looked at on validation rows, 1 of them stopped early; trial 3 won, with learning rate 0.0002."
     assert told in text(record)
     trials[0] = {"whole": False, "diverged": True}
     assert "1 of them stopped early, 1 diverged; trial 3 won" in text(record)
