@@ -8,7 +8,7 @@ scope there is to choose.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -130,9 +130,9 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def pick(evidence: Evidence, rules: Sequence[Rule] = RULES) -> Picked:
+def pick(evidence: Evidence) -> Picked:
     """The first rule that holds; the last one always does."""
-    rule = next(one for one in rules if one.holds(evidence))
+    rule = next(one for one in RULES if one.holds(evidence))
     facts = asdict(evidence) | {"rows_per_label": evidence.rows_per_label}
     what = rule.scope if rule.objective == "supervised" else f"{rule.scope}, {rule.objective}"
     reason = f"{what}: {rule.because.format(**facts)}."

@@ -88,24 +88,8 @@ def _precisions(
 def h_score(features: np.ndarray, classes: np.ndarray) -> float:
     """Share of the features' variance that lies between the labels, summed over whitened directions.
 
-    An invertible linear map of the features changes nothing. With no more rows than features every direction can be
-    turned towards the labels and the score is K - 1 whatever the features say: see `shrunk_h_score`.
-
-    Args:
-        features: (N, F).
-        classes: (N,) class numbers.
-
-    Returns:
-        In [0, K - 1].
-
-    Source: Bao et al. 2019, An Information-Theoretic Approach to Transferability in Task Transfer Learning.
-    """
-    return float(_between(features, classes)[1].sum())
-
-
-def shrunk_h_score(features: np.ndarray, classes: np.ndarray) -> float:
-    """H-score with the features' covariance shrunk towards a multiple of the identity (Ledoit and Wolf 2004).
-
+    Their covariance is shrunk towards a multiple of the identity (Ledoit and Wolf 2004): else, with no more rows than
+    features, every direction can be turned towards the labels and the score is K - 1 whatever the features say.
     Rotating or scaling the features changes nothing.
 
     Args:
@@ -115,8 +99,9 @@ def shrunk_h_score(features: np.ndarray, classes: np.ndarray) -> float:
     Returns:
         In [0, K - 1].
 
-    Source: Ibrahim et al. 2022, Newer is not always better: Rethinking transferability metrics, their peculiarities,
-    stability and performance.
+    Source: Bao et al. 2019, An Information-Theoretic Approach to Transferability in Task Transfer Learning; shrunk by
+    Ibrahim et al. 2022, Newer is not always better: Rethinking transferability metrics, their peculiarities, stability
+    and performance.
     """
     from sklearn.covariance import ledoit_wolf_shrinkage
 
@@ -231,7 +216,7 @@ def scores(features: np.ndarray, classes: np.ndarray, seed: int) -> dict[str, fl
     with threadpool_limits(1):  # as for the solved head: two threads wait for each other
         return {
             "log_me": log_me(features, classes),
-            "h_score": shrunk_h_score(features, classes),
+            "h_score": h_score(features, classes),
             "nleep": nleep(features, classes, seed),
             "knn": knn_accuracy(features, classes),
         }
