@@ -23,16 +23,13 @@ def temperature(logits: np.ndarray, classes: np.ndarray) -> float:
     Distribution of the Likelihood Ratio.
 
     Args:
-        logits: (N, K) of rows that the model has not learned from.
+        logits: (N, K) of N >= 1 rows that the model has not learned from.
         classes: (N,) class numbers.
 
     Returns:
         In [0.05, 20], six digits: rows that are all answered right would have it at 0.
     """
     from scipy.optimize import minimize_scalar
-
-    if not len(classes):
-        return 1.0
 
     def loss(exponent: float) -> float:
         return metrics.log_loss(metrics.judge(classes, probabilities(logits / np.exp(exponent))))

@@ -48,15 +48,15 @@ def judge(classes: np.ndarray, probabilities: np.ndarray) -> Judged:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A score with its 95 % percentile interval; all None where the rows do not define it."""
+    """A score with its 95 % percentile interval."""
 
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float
+    low: float
+    high: float
 
-    def record(self) -> dict[str, float | None]:
+    def record(self) -> dict[str, float]:
         """As JSON, to six digits."""
-        return {name: None if value is None else round(value, 6) for name, value in asdict(self).items()}
+        return {name: round(value, 6) for name, value in asdict(self).items()}
 
 
 def accuracy(judged: Judged) -> float:
@@ -120,11 +120,9 @@ def estimates(judged: Judged, drawn: Iterable[np.ndarray]) -> dict[str, Estimate
     """Every score with its percentile bootstrap interval (Efron 1979).
 
     Args:
-        judged: N rows.
+        judged: N >= 1 rows.
         drawn: B draws of N rows.
     """
-    if len(judged.classes) == 0:
-        return dict.fromkeys(METRICS, Estimate(None, None, None))
     draws = [[function(sample) for function in METRICS.values()] for sample in map(judged.take, drawn)]
     bounds = np.quantile(draws, [0.025, 0.975], axis=0)
     return {

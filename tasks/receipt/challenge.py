@@ -22,7 +22,6 @@ from tasks.runtime import Runtime
 # Rows that the live model was judged on, and those that came since; neither model was trained on any of them.
 WORDS = {"all": "all rows", "before": "the rows from before", "later": "the rows that came later"}
 Gate = Literal["better", "not_worse", "non_inferior"]
-UNKNOWN = Estimate(None, None, None)
 # Of each row's probability this much is spread over all labels: one that a model does not know, or is sure against,
 # costs it some nats, and does not outweigh all other rows.
 SPREAD = 0.01
@@ -189,7 +188,7 @@ def decide(
         apart = [name for name in ("before", "later") if name in differences]
         return _non_inferior(differences, apart if decisive == "later" else [decisive], margin)
     for name in ("before", decisive):
-        if compare.decide(differences.get(name, UNKNOWN)) == "did_not_pay_off":
+        if name in differences and compare.decide(differences[name]) == "did_not_pay_off":
             return False, f"Kept the champion: the new model is worse on {WORDS[name]}."
     words = f"on {WORDS[decisive]}"
     if compare.decide(differences[decisive]) == "paid_off":
@@ -203,8 +202,7 @@ def decide(
 def _non_inferior(differences: dict[str, Estimate], groups: Sequence[str], margin: float) -> tuple[bool, str]:
     within = f"within {100 * margin:g} points of the champion, at 95 %"
     for name in groups:
-        low = differences[name].low
-        if low is None or low < -margin:
+        if differences[name].low < -margin:
             return False, f"Kept the champion: the new model is not proven {within}, on {WORDS[name]}."
     return True, f"Promoted the new model: it is {within}, on {' and '.join(WORDS[name] for name in groups)}."
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-
 from tasks import metrics
 from tasks.metrics import Estimate, Judged, Resamples
 
@@ -21,8 +19,6 @@ WORDS: dict[Verdict, str] = {
 
 def decide(difference: Estimate) -> Verdict:
     """Paid off when the whole interval lies above 0, did not when it lies below, else undecided."""
-    if difference.low is None or difference.high is None:
-        return "undecided"
     if difference.low > 0:
         return "paid_off"
     return "did_not_pay_off" if difference.high < 0 else "undecided"
@@ -36,13 +32,13 @@ def compare(judged: dict[str, Judged], metric: str, labels: list[str], drawn: Re
             learned before, as the probe and zero-shot have, is compared and no control.
         metric: the score that the verdict is about.
         labels: K labels.
-        drawn: B draws of N rows.
+        drawn: B draws of N >= 1 rows.
 
     Returns:
-        verdict, sentence, scores with intervals, paired differences, F1 per label (None without test rows).
+        verdict, sentence, scores with intervals, paired differences, F1 per label (None for one without test rows).
     """
     scores = {name: metrics.estimates(answers, drawn) for name, answers in judged.items()}
-    best = max(CONTROLS, key=lambda name: (_value(scores[name][metric]), name))
+    best = max(CONTROLS, key=lambda name: (scores[name][metric].value, name))
     differences = {
         name: metrics.paired_difference(metric, judged["adapted"], judged[name], drawn)
         for name in judged
@@ -87,23 +83,15 @@ def unlabelled(metric: str, labels: list[str], models: Sequence[str], rows: int)
     }
 
 
-def _value(estimate: Estimate) -> float:
-    return -np.inf if estimate.value is None else estimate.value
-
-
 def sentence(
     verdict: Verdict, metric: str, control: str, difference: Estimate, adapted: Estimate, other: Estimate
 ) -> str:
     """The verdict in words, with the figures it rests on, in percent."""
     return (
-        f"{WORDS[verdict]}: {metric} {_percent(adapted)} adapted against {_percent(other)} for the best control "
-        f"without transfer ({control.replace('_', ' ')}), a difference of {100 * (difference.value or 0):+.1f} points "
-        f"(95 % interval {100 * (difference.low or 0):+.1f} to {100 * (difference.high or 0):+.1f}, paired)."
+        f"{WORDS[verdict]}: {metric} {100 * adapted.value:.1f} % adapted against {100 * other.value:.1f} % for the "
+        f"best control without transfer ({control.replace('_', ' ')}), a difference of {100 * difference.value:+.1f} "
+        f"points (95 % interval {100 * difference.low:+.1f} to {100 * difference.high:+.1f}, paired)."
     )
-
-
-def _percent(estimate: Estimate) -> str:
-    return "-" if estimate.value is None else f"{100 * estimate.value:.1f} %"
 
 
 def passes(verdict: Verdict, gate: Literal["better", "not_worse", "off"]) -> bool:

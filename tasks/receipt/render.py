@@ -128,7 +128,7 @@ def _scores(record: dict[str, Any]) -> list[str]:
 def _beside_the_probe(record: dict[str, Any]) -> list[str]:
     """What moving more than a head was worth; nothing where only a head was solved."""
     difference, scope = record["differences"].get("frozen_probe"), record["adaptation"]["scope"]
-    if difference is None or difference["value"] is None or scope == "frozen":
+    if difference is None or scope == "frozen":
         return []
     points = f"{100 * difference['value']:+.1f} points of {record['metric'].replace('_', ' ')}"
     said = f"Against the probe of the frozen features, scope {scope} makes {points} (95 % interval "
@@ -188,9 +188,7 @@ def _quality(quality: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _cell(estimate: dict[str, float | None]) -> str:
-    if estimate["value"] is None:
-        return "-"
+def _cell(estimate: dict[str, float]) -> str:
     return f"{estimate['value']:.3f} [{estimate['low']:.3f} {estimate['high']:.3f}]"
 
 

@@ -34,10 +34,9 @@ def receipt(adapted: int, **others: int) -> dict[str, object]:
         (0.0, 0.2, "undecided"),
         (-0.2, 0.0, "undecided"),
         (-0.2, -0.01, "did_not_pay_off"),
-        (None, None, "undecided"),
     ],
 )
-def test_the_verdict_by_the_interval(low: float | None, high: float | None, verdict: str) -> None:
+def test_the_verdict_by_the_interval(low: float, high: float, verdict: str) -> None:
     assert decide(Estimate(0.0, low, high)) == verdict
 
 
