@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -99,7 +101,7 @@ def entry(store: Store, content: dict[str, Any], fill: Callable[[Path], None]) -
         fill: writes it into an empty folder, and touches that now and then: else it is taken for one that was left.
     """
     folder = store.folder / sha256_text(canonical_json(store.identity() | content))
-    if folder.is_dir():
+    with suppress(FileNotFoundError):
         os.utime(folder)
         return folder
     try:
@@ -172,10 +174,10 @@ def hash_rows(encoded: Sequence[Arrays]) -> str:
 
 def _trim(store: Path, limit_gb: float, keep: Path) -> None:
     for path in store.glob(".*"):  # left by a writer that was killed
-        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+        if time.time() - _touched(path) > ABANDONED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
-    entries = sorted(store.glob("[!.]*"), key=lambda path: path.stat().st_mtime)
-    sizes = {path: sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) for path in entries}
+    entries = sorted(store.glob("[!.]*"), key=_touched)
+    sizes = {path: _bytes(path) for path in entries}
     total = sum(sizes.values())
     for path in entries:
         if total <= limit_gb * 1e9:
@@ -183,6 +185,22 @@ def _trim(store: Path, limit_gb: float, keep: Path) -> None:
         if path != keep:
             shutil.rmtree(path, ignore_errors=True)
             total -= sizes[path]
+
+
+def _touched(folder: Path) -> float:
+    """When, in seconds; infinite where another writer has renamed it or taken it away meanwhile."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def _bytes(folder: Path) -> int:
+    """Of its files; 0 where another writer takes them away meanwhile."""
+    try:
+        return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    except FileNotFoundError:
+        return 0
 
 
 def at_own_depth(

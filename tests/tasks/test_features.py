@@ -207,6 +207,39 @@ def test_abandoned_folders_leave_and_those_of_a_living_writer_do_not_count(tmp_p
     assert names(tmp_path) == {".key.young", "kept", "other"}
 
 
+def test_what_another_writer_takes_away_meanwhile_counts_for_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("gone", ".key.gone"):
+        (tmp_path / name).symlink_to("nowhere")
+    kept = entry(tmp_path, "kept", 100, 50)
+    entry(tmp_path, "leaving", 100, 500)
+    rglob = Path.rglob
+
+    def leaves(folder: Path, pattern: str) -> Any:
+        if folder.name == "leaving":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(folder))
+        return rglob(folder, pattern)
+
+    monkeypatch.setattr(Path, "rglob", leaves)
+    features._trim(tmp_path, 150e-6, keep=kept)
+    assert "kept" in names(tmp_path)
+
+
+def test_an_entry_that_another_writer_takes_away_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = pooled(tmp_path, Backbone(), rows())
+    utime = os.utime
+
+    def too_late(path: Path, *times: Any) -> None:
+        if not path.name.startswith("."):
+            shutil.rmtree(path)
+        utime(path, *times)
+
+    monkeypatch.setattr(os, "utime", too_late)
+    again = Backbone()
+    assert same(pooled(tmp_path, again, rows()), first) and again.passes > 0
+
+
 class Slow(Backbone):
     """Takes two hours a pass, in which another writer trims the store."""
 
