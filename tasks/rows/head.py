@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,22 +20,22 @@ BATCH_ROWS = 512  # of Parquet
 def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa.Table | None:
     """At most `rows` rows, fewer of long ones; None for a folder, and for what cannot be read, as others tell.
 
+    Where a later block cannot be read, or not with the types that the first one has, the rows before it.
+
     Args:
         path: CSV, JSONL or Parquet.
         text_columns: those of a CSV that stay text, where a label "007" would change its form.
         rows: at most.
     """
-    try:
-        parts, left, size = [], rows, 0
+    parts, left, size = [], rows, 0
+    with suppress(KeyError, OSError, UnicodeDecodeError, pa.ArrowException):
         for part in HEADS[path.suffix.lower()](path, text_columns, rows) if path.is_file() else ():
             parts.append(part.slice(0, left))
             left -= parts[-1].num_rows
             size += parts[-1].nbytes
             if left <= 0 or size >= BYTES:
                 break
-        return pa.concat_tables(parts, promote_options="permissive") if parts else None
-    except (KeyError, OSError, UnicodeDecodeError, pa.ArrowException):
-        return None
+    return pa.concat_tables(parts, promote_options="permissive") if parts else None
 
 
 def _csv(path: Path, text_columns: tuple[str, ...], _: int) -> Iterator[pa.Table]:

@@ -50,6 +50,14 @@ def test_blocks_of_a_long_file_are_put_together(tmp_path: Path, monkeypatch: pyt
     assert found is not None and found.to_pylist() == TABLE.to_pylist()[:7]
 
 
+def test_a_column_that_fills_up_late_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "BLOCK_BYTES", 64)
+    (tmp_path / "rows.csv").write_text("text,score,note\n" + "some text,0.5,\n" * 9 + "some text,0.5,late\n")
+    found = head(tmp_path / "rows.csv", ("text",))
+    assert found is not None and 0 < found.num_rows < 10
+    assert found.column("score").to_pylist() == [0.5] * found.num_rows
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
