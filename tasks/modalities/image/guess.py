@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,4 +24,4 @@ def _share(table: pa.Table, name: str, folder: Path) -> float:
     column = table.column(name)
     cells = column.take(list(range(0, len(column), max(1, len(column) // SAMPLE_ROWS)))).to_pylist()
     named = [cell for cell in cells if isinstance(cell, str) and cell.lower().endswith(SUFFIXES)]
-    return sum((folder / cell).is_file() for cell in named) / max(1, len(cells))
+    return sum(os.path.isfile(folder / cell) for cell in named) / max(1, len(cells))

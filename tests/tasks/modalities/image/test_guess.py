@@ -38,3 +38,9 @@ def test_the_column_with_most_comes_first(tmp_path: Path) -> None:
     assert inputs(rows, tmp_path) == ["image", "crop"]
     doubled = pa.Table.from_arrays([pa.array(names), pa.array(names)], names=["image", "image"])
     assert inputs(doubled, tmp_path) == []
+
+
+def test_a_caption_that_ends_like_a_file_is_none(tmp_path: Path) -> None:
+    folder(tmp_path, "1.png", "2.png")
+    rows = pa.table({"caption": ["a cat", f"{'very ' * 60}large.png"], "path": ["1.png", "2.png"]})
+    assert inputs(rows, tmp_path) == ["path"]
