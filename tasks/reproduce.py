@@ -1,4 +1,4 @@
-"""A phase -> its DVC stages -> a record of what ran. The only module that knows DVC."""
+"""A phase -> its DVC stages -> a record of what ran. Beside `versions`, the only module that knows DVC."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ def stale(root: Path) -> dict[str, str]:
     """Stage -> why it would run; stages that only follow a stale one are named with it."""
     from dvc.repo import Repo
 
+    locked, stages = _locked_stages(root), read_dvc_yaml(root)["stages"]
     fingerprint.write(root)
     try:
         with Repo(str(root)) as repo:
@@ -69,9 +70,8 @@ def stale(root: Path) -> dict[str, str]:
         raise InputError(f"DVC cannot read this project ({said}): correct dvc.yaml.") from None
     # DVC names a stage by its dvc.yaml too when the current folder is not the project's.
     named = {name.rpartition(":")[2]: entries for name, entries in changed.items()}
-    locked = _locked_stages(root)
     reasons = {name: why(entries, name in locked) for name, entries in named.items() if name != CODE}
-    return _with_followers(read_dvc_yaml(root)["stages"], reasons)
+    return _with_followers(stages, reasons)
 
 
 def _with_followers(stages: dict[str, Any], reasons: dict[str, str]) -> dict[str, str]:
@@ -251,7 +251,13 @@ def is_locked(root: Path, path: str) -> bool:
 
 def _locked_stages(root: Path) -> dict[str, Any]:
     lock = root / "dvc.lock"
-    stages: dict[str, Any] = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    try:
+        stages: dict[str, Any] = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"] if lock.is_file() else {}
+    except (UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError):
+        raise InputError(
+            "dvc.lock cannot be read: resolve the conflicts of a merge in it, or let `git checkout HEAD dvc.lock` "
+            "bring back the last one."
+        ) from None
     return stages
 
 

@@ -157,11 +157,22 @@ def _swap_in(stage: Stage) -> None:
 
 
 def read_dvc_yaml(root: Path) -> dict[str, Any]:
-    """The project's `dvc.yaml` as a tree."""
+    """The project's `dvc.yaml` as a tree.
+
+    Raises:
+        InputError: there is none, or it cannot be read, as after a merge with conflicts.
+    """
     try:
-        tree: dict[str, Any] = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
+        tree = yaml.safe_load((root / "dvc.yaml").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("There is no dvc.yaml in this folder: run graft from a project's folder.") from None
+    except (UnicodeDecodeError, yaml.YAMLError):
+        tree = None
+    if not isinstance(tree, dict) or not isinstance(tree.get("stages"), dict):
+        raise InputError(
+            "dvc.yaml cannot be read: resolve the conflicts of a merge in it, or let `git checkout HEAD dvc.yaml` "
+            "bring back the last one."
+        )
     return tree
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -150,6 +151,14 @@ def test_broken_dvc_yaml_is_a_sentence(fresh: Path) -> None:
     (fresh / "dvc.yaml").write_text(DVC_YAML + "  extra: {nothing: here, cmd: python -m toy extra}\n")
     with pytest.raises(InputError, match=r"correct dvc\.yaml"):
         reproduce.stale(fresh)
+
+
+@pytest.mark.parametrize("ask", [reproduce.stale, reproduce.unfinished])
+def test_a_lock_with_the_conflicts_of_a_merge_is_told(ready: Path, ask: Any) -> None:
+    lock = ready / "dvc.lock"
+    lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}=======\n>>>>>>> graft/scheduled\n")
+    with pytest.raises(InputError, match=r"dvc\.lock cannot be read: resolve the conflicts"):
+        ask(ready)
 
 
 def test_stages_of_a_phase(template: Path) -> None:

@@ -208,6 +208,13 @@ def test_folder_without_dvc_yaml(tmp_path: Path) -> None:
         read_dvc_yaml(tmp_path)
 
 
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD\nstages:\n", "", "stages:\n", "- a\n", "stages: [a]\n"])
+def test_a_dvc_yaml_that_says_no_stages_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    with pytest.raises(InputError, match=r"dvc\.yaml cannot be read: resolve the conflicts"):
+        read_dvc_yaml(tmp_path)
+
+
 REFUSED = """
 import resource, sys
 import numpy as np
