@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,30 +60,43 @@ def read(root: Path, name: str) -> list[dict[str, Any]]:
     path = file_of(root)
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is no YAML ({str(error).splitlines()[0]}): correct it.") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path} is no YAML in UTF-8 ({str(error).splitlines()[0]}): correct it.") from None
     _refuse_unknown(path, tree, TOP)
     known = {"GRAFT_PROJECT": name, "GRAFT_PROJECT_FOLDER": str(root)}
     deployments = []
     for entry in tree.get("deployments") or []:
         _refuse_unknown(path, entry, KEYS)
         _refuse_unknown(path, entry.get("work_pool") or {}, POOL_KEYS)
-        lacking = [key for key in ("name", "entrypoint") if not entry.get(key)]
-        if lacking:
-            raise InputError(f"{path}: a deployment has no {' and no '.join(lacking)}: write it.")
+        _refuse_unfit(path, entry)
         deployments.append(_filled({"pull": tree.get("pull")} | entry, known, path))
     return deployments
 
 
-def _refuse_unknown(path: Path, entry: Any, known: set[str]) -> None:
+def _refuse_no_table(path: Path, entry: Any) -> None:
     if not isinstance(entry, dict):
         raise InputError(f"{path}: {str(entry)[:60]!r} stands where key and value belong: correct it.")
+
+
+def _refuse_unknown(path: Path, entry: Any, known: set[str]) -> None:
+    _refuse_no_table(path, entry)
     unknown = sorted(key for key, value in entry.items() if key not in known and value)
     if unknown:
         raise InputError(
             f"{path} has {', '.join(unknown)}, which Graft does not apply (it does {', '.join(sorted(known))}): remove "
             "it, or use `prefect deploy --all --prefect-file` for this file."
         )
+
+
+def _refuse_unfit(path: Path, entry: dict[str, Any]) -> None:
+    lists = (entry.get(key) or [] for key in ("schedules", "triggers"))
+    for one in (entry.get("parameters") or {}, *chain.from_iterable(lists)):
+        _refuse_no_table(path, one)
+    limit = entry.get("concurrency_limit")
+    lacking = [key for key in ("name", "entrypoint") if not entry.get(key)]
+    lacking += ["limit in its concurrency_limit"] if isinstance(limit, dict) and not limit.get("limit") else []
+    if lacking:
+        raise InputError(f"{path}: a deployment has no {' and no '.join(lacking)}: write it.")
 
 
 def _filled(value: Any, known: dict[str, str], path: Path) -> Any:

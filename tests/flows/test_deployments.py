@@ -69,7 +69,12 @@ def test_a_projects_own_file_wins(tmp_path: Path) -> None:
         (f"{ENTRY}    schedule: {{cron: '* * * * *'}}\n", "has schedule, which Graft does not apply"),
         (f"{ENTRY}    work_pool: {{image: x}}\n", "has image, which Graft does not apply"),
         ("deployments:\n  - name: mine\n", "has no entrypoint"),
+        (f"{ENTRY}    concurrency_limit: {{collision_strategy: ENQUEUE}}\n", "has no limit in its concurrency_limit"),
         ("deployments: [monitor]\n", "'monitor' stands where key and value belong"),
+        (f"{ENTRY}    schedules: ['0 3 * * *']\n", "'0 3 * * *' stands where key and value belong"),
+        (f"{ENTRY}    schedules: {{cron: '0 3 * * *'}}\n", "'cron' stands where key and value belong"),
+        (f"{ENTRY}    triggers: [graft.drift]\n", "'graft.drift' stands where key and value belong"),
+        (f"{ENTRY}    parameters: [project]\n", "stands where key and value belong"),
         (ENTRY.replace("mine", "'{{ $HOME }}'"), "names $HOME"),
     ],
 )
@@ -78,3 +83,12 @@ def test_what_cannot_be_applied_is_refused_in_a_sentence(tmp_path: Path, text: s
         read(own(tmp_path, text), "parcels")
     (sentence,) = error.value.sentences
     assert said in sentence and str(tmp_path / FILE) in sentence
+
+
+def test_another_encoding_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    own(tmp_path, ENTRY)
+    (tmp_path / FILE).write_bytes(
+        f"{ENTRY}    description: t\N{LATIN SMALL LETTER A WITH DIAERESIS}glich\n".encode("latin-1")
+    )
+    with pytest.raises(InputError, match="is no YAML in UTF-8"):
+        read(tmp_path, "parcels")
