@@ -77,7 +77,7 @@ BY_OUTCOME: dict[str, type[GraftError]] = {
 
 
 def refused_write(error: BaseException, what: str = "an output") -> str | None:
-    """The sentence for a write that the system refused, or None when the error is another.
+    """The sentence for a write, or any access, that the system refused, or None when the error is another.
 
     Args:
         error: as caught.
@@ -88,6 +88,8 @@ def refused_write(error: BaseException, what: str = "an output") -> str | None:
         return None
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0][:200]
     name = Path(str(error.filename)).name if isinstance(error, OSError) and error.filename else what
+    if isinstance(error, PermissionError):  # it may have been to be read
+        return f"Access to {name} was refused ({reason}): allow it and run again; the last outputs are kept."
     return f"Writing {name} was refused ({reason}): free or allow the space and run again; the last outputs are kept."
 
 

@@ -94,6 +94,7 @@ CASES = [
         "refused",
         "Writing an output of stage adaptation was refused",
     ),
+    (OSError(errno.EACCES, "Permission denied", "/x/rows.csv"), 2, "refused", "Access to rows.csv was refused"),
     (RuntimeError("I/O error: File too large (os error 27)"), 2, "refused", "free or allow the space"),
     (OSError(errno.ENOENT, "No such file", "/x/y"), 1, "crash", "broke with FileNotFoundError"),
 ]
