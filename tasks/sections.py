@@ -210,7 +210,9 @@ class Deployment(Strict):
 
 class Monitoring(Strict):
     window_rows: int = Field(
-        ge=10, le=10_000, description="Answers that are compared with the drift reference at once; at most half of it."
+        ge=10,
+        le=256,  # half of `drift.SAMPLE_ROWS`: more would be lowered to it without a word
+        description="Answers that are compared with the drift reference at once; at most half of it.",
     )
     false_alarm_rate: float = Field(
         gt=0, le=0.5, description="Share of windows without drift that may raise an alarm: what the limits are set by."

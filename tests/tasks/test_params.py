@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from tasks.drift import SAMPLE_ROWS
 from tasks.errors import InputError
 from tasks.modalities import MODALITIES, part
 from tasks.params import Params, leaves, load
@@ -115,6 +116,7 @@ def test_a_missing_leaf_is_named(tmp_path: Path) -> None:
         ("deployment__opset", 24),
         ("deployment__max_loss", -0.1),
         ("deployment__forms", ["int4"]),
+        ("monitoring__window_rows", SAMPLE_ROWS // 2 + 1),
     ],
 )
 def test_a_value_out_of_range_is_refused_at_its_leaf(tmp_path: Path, leaf: str, value: Any) -> None:
