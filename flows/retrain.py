@@ -98,7 +98,8 @@ def _decided(home: Path, root: Path, gate_said: State[Any] | None) -> dict[str, 
     champion, challenger = releases.current(), read_manifest(root / BUNDLE).version
     record: dict[str, Any] = {"champion": champion, "challenger": challenger, "promote": False, "groups": None}
     if gate_said:
-        return record | {"sentence": f"Kept the champion: {gate_said.message}"}
+        done = "Kept the champion" if champion else "Promoted nothing"
+        return record | {"sentence": f"{done}: {gate_said.message}"}
     if champion is None:
         return record | {"promote": True, "sentence": "Promoted the first model: there was no champion."}
     params = load(root / "params.yaml")

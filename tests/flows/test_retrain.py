@@ -97,6 +97,14 @@ def test_a_gate_that_says_no_keeps_the_champion_and_its_reason(house: House) -> 
     assert house.record["sentence"] == "Kept the champion: The transfer did not pay off."
 
 
+def test_a_gate_that_says_no_where_nothing_is_live_keeps_no_champion(house: House) -> None:
+    shutil.rmtree(house.releases.folder)
+    house.failure = phases.passed_on(phases.failed(GateError("The transfer did not pay off.")))
+    house.give("where is it")
+    assert house.run().name == "Kept" and house.releases.current() is None
+    assert house.record["sentence"] == "Promoted nothing: The transfer did not pay off."
+
+
 def test_phases_that_fail_commit_nothing_and_the_rows_are_new_the_next_time(house: House) -> None:
     house.failure = phases.passed_on(phases.failed(InputError("The disk is full.")))
     house.give("where is it")
