@@ -52,6 +52,7 @@ SAID = (
         "cannot be reached: check host and port in source.url",
     ),
 )
+SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)  # behind comments
 NAMED = re.compile(r"(?:no such (?:column|table):|column|relation|unknown column) [\"']?([\w.]+)", re.IGNORECASE)
 TRANSIENT = re.compile(r"connection refused|reset by peer|server closed|starting up|too many (clients|connections)")
 
@@ -90,7 +91,7 @@ def snapshot(url: str, query: str | None, path: Path, base: Path, max_rows: int)
 
 def _select(query: str | None) -> str:
     plain = (query or "").strip().rstrip(";").strip()
-    if not re.match(r"(select|with)\b", plain, re.IGNORECASE):
+    if not SELECT.match(plain):
         raise InputError("source.query must be a SELECT, for source.url names a database: set it.")
     return plain
 

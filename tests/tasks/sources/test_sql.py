@@ -151,6 +151,13 @@ def test_a_column_twice(database: Path) -> None:
     assert "a column twice" in refusal(database, "SELECT text, text FROM rows ORDER BY 1")
 
 
+def test_comments_before_the_select_are_no_other_statement(database: Path) -> None:
+    plain = sha256_file(take(database))
+    for comment in ("-- of this year\n", "/* a\nb */ ", "\n-- a\n\n-- b\n"):
+        assert sha256_file(take(database, f"{comment}{SELECT}")) == plain
+    assert "must be a SELECT" in refusal(database, "-- SELECT\nDROP TABLE rows")
+
+
 def test_what_is_no_select(database: Path) -> None:
     assert "must be a SELECT" in refusal(database, None)
     assert "must be a SELECT" in refusal(database, "DROP TABLE rows")
