@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from tasks.artifacts import sha256_folder, sha256_source
 from tasks.errors import InputError
 from tasks.reproduce import PHASES
+from tasks.words import counted
 
 # Folder by folder: behind a pattern for all of data/, DVC finds none of its own files and pushes no data.
 IGNORING = {
@@ -76,7 +78,7 @@ def copy(source: Path, target: Path) -> None:
     """Copy a file or a folder, unless the same is there.
 
     Raises:
-        InputError: something else is there.
+        InputError: something else is there, or a file cannot be copied, such as a link to nothing.
     """
     if target.exists():
         if _visible(target) != _visible(source):
@@ -90,6 +92,14 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
         return
     # Neither hidden files, which nothing reads, nor permissions that would keep their owner from removing them.
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), copy_function=shutil.copyfile)
+    try:
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), copy_function=shutil.copyfile)
+    except shutil.Error as error:
+        path, _, reason = error.args[0][0]
+        first = str(reason).replace(str(path), os.path.relpath(path, source))[:200]
+        count = counted(len(error.args[0]), "file")
+        raise InputError(
+            f"{count} in {source.name} cannot be copied, the first for this: {first}; mend or remove what is named so."
+        ) from None
     for folder in (target, *(path for path in target.rglob("*") if path.is_dir())):
         folder.chmod(0o755)

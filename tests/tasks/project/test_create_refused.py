@@ -127,3 +127,13 @@ def test_a_model_with_the_name_of_another(bench: Bench, no_dvc: None) -> None:
 def test_an_option_that_describes_no_label_is_refused(options: list[str]) -> None:
     with pytest.raises(InputError, match="give every label once, as LABEL or LABEL=WORDS"):
         described(options)
+
+
+def test_a_folder_with_a_link_to_nothing_is_refused_in_a_sentence(bench: Bench, no_dvc: None) -> None:
+    for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
+        (bench.root / "shots" / name).parent.mkdir(parents=True, exist_ok=True)
+        (bench.root / "shots" / name).write_text(name)
+    (bench.root / "shots/a/3.png").symlink_to(bench.root / "gone.png")
+    told = bench.refusal(data=bench.root / "shots")
+    assert told.startswith("1 file in shots cannot be copied, the first for this: [Errno 2] No such file or directory")
+    assert "a/3.png" in told and str(bench.root) not in told
