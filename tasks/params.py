@@ -166,6 +166,10 @@ class Params(Strict):
                 "receipt.scratch.batch_rows must not exceed adaptation.training.batch_rows, "
                 "or the control from scratch takes fewer steps than the model it is compared with"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _sources_are_files_of_their_own(self) -> Params:
         named = [Path(path) for path in (self.data.path, self.data.test, self.data.feedback) if path is not None]
         if len({*named}) < len(named):
             raise ValueError("data.path, data.test and data.feedback must be different files, or the last two null")
