@@ -24,14 +24,16 @@ def commit(name: str, revision: str | None = None, kind: Kind = "model") -> str:
     """The commit, 40 hex digits, that the hub has for a revision of a repository; for its main branch if None.
 
     Raises:
-        InputError: no such repository or revision, no access, or no answer within `SECONDS`.
+        InputError: no such repository or revision, no access, no answer within `SECONDS`, or HF_HUB_OFFLINE is set.
     """
     from huggingface_hub import HfApi
 
+    if offline():
+        raise InputError(f"{_place(name, revision, kind)} may not be asked for, for HF_HUB_OFFLINE is set: unset it.")
     hub = HfApi(endpoint=endpoint())
     info = _within(SECONDS, lambda: hub.repo_info(name, revision=revision, timeout=SECONDS, repo_type=kind))
     if isinstance(info, Exception):
-        raise failure(name, revision, info)
+        raise failure(name, revision, info, kind)
     return str(info.sha)
 
 
@@ -79,7 +81,7 @@ def download(name: str, revision: str, patterns: list[str], kind: Kind = "model"
             )
         )
     except Exception as error:  # the client's errors and those of the library below it share no base
-        raise failure(name, revision, error) from None
+        raise failure(name, revision, error, kind) from None
 
 
 def endpoint() -> str | None:
@@ -87,11 +89,15 @@ def endpoint() -> str | None:
     return os.environ.get("HF_ENDPOINT") or None
 
 
-def failure(name: str, revision: str | None, error: Exception) -> InputError:
-    """The sentence for a hub that gave no model."""
-    place = f"hub:{name}" + (f" at {revision[:12]}…" if revision else "")
+def _place(name: str, revision: str | None, kind: Kind) -> str:
+    return ("hub:" if kind == "model" else "hf://datasets/") + name + (f" at {revision[:12]}…" if revision else "")
+
+
+def failure(name: str, revision: str | None, error: Exception, kind: Kind) -> InputError:
+    """The sentence for a hub that gave no repository."""
     status = getattr(getattr(error, "response", None), "status_code", None)
-    what, remedy = f"could not be had ({type(error).__name__})", "check the network and HF_ENDPOINT, or use a path"
+    what, remedy = f"could not be had ({type(error).__name__})", "check the network and HF_ENDPOINT"
+    remedy += ", or use a path" if kind == "model" else ""
     if isinstance(error, TimeoutError) or "Timeout" in type(error).__name__:
         what = f"could not be had: the hub did not answer within {SECONDS:g} seconds"
     elif type(error).__name__ == "HFValidationError":
@@ -100,7 +106,7 @@ def failure(name: str, revision: str | None, error: Exception) -> InputError:
         what, remedy = f"is not open to us ({status})", "set HF_TOKEN to a token that may read it, or check the name"
     elif status == 404:
         what, remedy = "is not on the hub (404)", "check the name and the revision"
-    return InputError(f"{place} {what}: {remedy}.")
+    return InputError(f"{_place(name, revision, kind)} {what}: {remedy}.")
 
 
 def _within(seconds: float, ask: Callable[[], Any]) -> Any:

@@ -179,6 +179,14 @@ def test_offline_nothing_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert Hub.asked == []
 
 
+def test_a_data_set_is_told_as_its_source_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"^hf://datasets/owner/gone is not on the hub"):
+        hub.commit("owner/gone", kind="dataset")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"^hf://datasets/owner/name may not be asked for, for HF_HUB_OFFLINE is set"):
+        hub.commit("owner/name", kind="dataset")
+
+
 def test_the_commit_of_the_main_branch() -> None:
     assert hub.commit("owner/name") == COMMIT
 
