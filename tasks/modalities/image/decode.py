@@ -62,7 +62,7 @@ def header(content: bytes) -> Header | None:
     """Header of an image file, without decoding it; None if there is none of an image of `FORMATS`."""
     if content.startswith((b"GIF87a", b"GIF89a")):
         pixels = _gif_pixels(content)
-        return None if pixels is None else Header(pixels, "P")
+        return None if pixels is None else Header(min(pixels, REFUSED_PIXELS), "P")
     try:
         image = _open(content)
         tags = getattr(image, "tag_v2", {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def test_folders_that_are_splits_place_their_rows(tmp_path: Path) -> None:
     assert {row.input.split("/")[1] for row in found.of("test")} == {"test"} and len(found.of("test")) == 12
     assert {row.split for row in found.rows if "/train/" in row.input} == {"train", "validation"}
     assert found.rows[0].size == 36
+
+
+def test_the_largest_gif_there_can_be_is_quarantined_as_any_other(tmp_path: Path) -> None:
+    split_folders(tmp_path)
+    screen, frame = struct.pack("<HHBBB", 65_535, 65_535, 0, 0, 0), struct.pack("<4HB", 0, 0, 65_535, 65_535, 0)
+    (tmp_path / "data/train/a/large.gif").write_bytes(b"GIF89a" + screen + b"," + frame + b"\x02\0;")
+    assert reasons(loaded(tmp_path))["data/train/a/large.gif"].startswith("over preparation.image.max_pixels")
 
 
 @pytest.mark.parametrize("train", ["train", "Train"])
