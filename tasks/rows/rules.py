@@ -161,7 +161,8 @@ def _checks(rule: Rule) -> list[Any]:
         fits = rule.compiled.fullmatch
         checks.append(Check(lambda value: fits(value) is not None, element_wise=True, error="does not fit its pattern"))
     if rule.min_characters is not None:
-        checks.append(Check.str_length(rule.min_characters, error=f"is shorter than {rule.min_characters} characters"))
+        under = f"is shorter than {rule.min_characters} characters"
+        checks.append(Check.str_length(min_value=rule.min_characters, error=under))
     if rule.max_characters is not None:
         over = f"is longer than {rule.max_characters} characters"
         checks.append(Check.str_length(max_value=rule.max_characters, error=over))

@@ -40,8 +40,8 @@ def broken(values: list[Any], kind: pa.DataType | None = None, **rule: Any) -> l
         ({"type": "integer", "allowed": [1, 2]}, ["1", "2.0"], ["3"], "has a value that is not allowed"),
         ({"pattern": r"[A-Z]-\d+"}, ["A-12"], ["A-12 x", "a-12", "xA-12"], "does not fit its pattern"),
         ({"pattern": r"\w+(?<!x)"}, ["straße"], ["ax", "a b"], "does not fit its pattern"),
-        ({"min_characters": 3}, ["añb"], ["ab", "   ab  "], "is shorter than 3 characters"),
-        ({"max_characters": 3}, ["abc", "  abc "], ["abcd"], "is longer than 3 characters"),
+        ({"min_characters": 3}, ["añb", "abcd", "a text"], ["ab", "   ab  "], "is shorter than 3 characters"),
+        ({"max_characters": 3}, ["abc", "  abc ", "a"], ["abcd"], "is longer than 3 characters"),
     ],
 )  # fmt: skip
 def test_a_row_breaks_its_rule_and_gaps_break_none(
