@@ -183,8 +183,16 @@ def _trim(store: Path, limit_gb: float, keep: Path) -> None:
         if total <= limit_gb * 1e9:
             return
         if path != keep:
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
             total -= sizes[path]
+
+
+def _remove(entry: Path) -> None:
+    """Under another name, so that a kill on the way leaves no half of it where it is looked for."""
+    gone = entry.with_name(f".{entry.name}.gone")
+    with suppress(OSError):  # another writer was first, or a killed one left as much
+        entry.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _touched(folder: Path) -> float:

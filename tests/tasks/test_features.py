@@ -198,6 +198,25 @@ def test_a_new_entry_trims_the_store(tmp_path: Path) -> None:
     assert same(pooled(tmp_path, Backbone(), rows()), first)
 
 
+def test_a_kill_while_an_entry_leaves_takes_it_away_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, remove = Backbone(), shutil.rmtree
+    first = of_cut(tmp_path, backbone)
+
+    def killed(path: Path, **_: Any) -> None:
+        if path.exists():
+            next(path.iterdir()).unlink()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(features.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        features._trim(tmp_path, 0.0, keep=tmp_path / "another")
+    monkeypatch.setattr(features.shutil, "rmtree", remove)
+    assert np.array_equal(of_cut(tmp_path, backbone), first) and backbone.passes == 6
+    features._trim(tmp_path, 0.0, keep=tmp_path / "another")
+    features._trim(tmp_path, 0.0, keep=tmp_path / "another")
+    assert names(tmp_path) == set()
+
+
 def test_abandoned_folders_leave_and_those_of_a_living_writer_do_not_count(tmp_path: Path) -> None:
     entry(tmp_path, ".key.abandoned", 900, 2 * HOUR)
     entry(tmp_path, ".key.young", 900, HOUR / 2)
