@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tasks.artifacts import sha256_folder, sha256_source
-from tasks.errors import InputError
+from tasks.errors import InputError, refused_write
 from tasks.reproduce import PHASES
 from tasks.words import counted
 
@@ -95,6 +95,8 @@ def copy(source: Path, target: Path) -> None:
     try:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"), copy_function=shutil.copyfile)
     except shutil.Error as error:
+        if refused_write(error):
+            raise
         path, _, reason = error.args[0][0]
         first = str(reason).replace(str(path), os.path.relpath(path, source))[:200]
         count = counted(len(error.args[0]), "file")

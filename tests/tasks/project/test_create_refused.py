@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks import versions
-from tasks.errors import InputError
+from tasks.errors import InputError, refused_write
 from tasks.project.create import described
+from tasks.project.folder import copy
 from tests.creating import Bench, git, listing, write_model, write_rows
 from tests.creating import bench as bench
 from tests.creating import no_dvc as no_dvc
@@ -129,11 +132,29 @@ def test_an_option_that_describes_no_label_is_refused(options: list[str]) -> Non
         described(options)
 
 
-def test_a_folder_with_a_link_to_nothing_is_refused_in_a_sentence(bench: Bench, no_dvc: None) -> None:
+def shots(root: Path) -> Path:
+    """A folder of images."""
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
-        (bench.root / "shots" / name).parent.mkdir(parents=True, exist_ok=True)
-        (bench.root / "shots" / name).write_text(name)
-    (bench.root / "shots/a/3.png").symlink_to(bench.root / "gone.png")
-    told = bench.refusal(data=bench.root / "shots")
+        (root / "shots" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "shots" / name).write_text(name)
+    return root / "shots"
+
+
+def test_a_folder_with_a_link_to_nothing_is_refused_in_a_sentence(bench: Bench, no_dvc: None) -> None:
+    folder = shots(bench.root)
+    (folder / "a/3.png").symlink_to(bench.root / "gone.png")
+    told = bench.refusal(data=folder)
     assert told.startswith("1 file in shots cannot be copied, the first for this: [Errno 2] No such file or directory")
     assert "a/3.png" in told and str(bench.root) not in told
+
+
+def test_a_disk_that_fills_while_a_folder_is_copied_is_told_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: str, target: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(shutil.Error) as error:
+        copy(shots(tmp_path), tmp_path / "project")
+    assert "free or allow the space" in str(refused_write(error.value))
