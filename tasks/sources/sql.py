@@ -52,7 +52,7 @@ SAID = (
         "cannot be reached: check host and port in source.url",
     ),
 )
-SELECT = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)  # behind comments
+SELECT = re.compile(r"(?>\s|--[^\n]*\n|/\*.*?\*/)*(?:select|with)\b", re.IGNORECASE | re.DOTALL)  # behind comments
 NAMED = re.compile(r"(?:no such (?:column|table):|column|relation|unknown column) [\"']?([\w.]+)", re.IGNORECASE)
 TRANSIENT = re.compile(r"connection refused|reset by peer|server closed|starting up|too many (clients|connections)")
 

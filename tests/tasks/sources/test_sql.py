@@ -155,7 +155,8 @@ def test_comments_before_the_select_are_no_other_statement(database: Path) -> No
     plain = sha256_file(take(database))
     for comment in ("-- of this year\n", "/* a\nb */ ", "\n-- a\n\n-- b\n"):
         assert sha256_file(take(database, f"{comment}{SELECT}")) == plain
-    assert "must be a SELECT" in refusal(database, "-- SELECT\nDROP TABLE rows")
+    for hidden in ("-- SELECT\nDROP TABLE rows", "/* a */ DELETE FROM rows /* b */ SELECT 1", "/**/ " * 999 + "DROP"):
+        assert "must be a SELECT" in refusal(database, hidden)
 
 
 def test_what_is_no_select(database: Path) -> None:
