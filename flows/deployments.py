@@ -65,7 +65,7 @@ def read(root: Path, name: str) -> list[dict[str, Any]]:
     _refuse_unknown(path, tree, TOP)
     known = {"GRAFT_PROJECT": name, "GRAFT_PROJECT_FOLDER": str(root)}
     deployments = []
-    for entry in tree.get("deployments") or []:
+    for entry in _listed(path, tree, "deployments"):
         _refuse_unknown(path, entry, KEYS)
         _refuse_unknown(path, entry.get("work_pool") or {}, POOL_KEYS)
         _refuse_unfit(path, entry)
@@ -80,7 +80,7 @@ def _refuse_no_table(path: Path, entry: Any) -> None:
 
 def _refuse_unknown(path: Path, entry: Any, known: set[str]) -> None:
     _refuse_no_table(path, entry)
-    unknown = sorted(key for key, value in entry.items() if key not in known and value)
+    unknown = sorted(str(key) for key, value in entry.items() if key not in known and value)
     if unknown:
         raise InputError(
             f"{path} has {', '.join(unknown)}, which Graft does not apply (it does {', '.join(sorted(known))}): remove "
@@ -88,8 +88,15 @@ def _refuse_unknown(path: Path, entry: Any, known: set[str]) -> None:
         )
 
 
+def _listed(path: Path, entry: dict[str, Any], key: str) -> list[Any]:
+    value = entry.get(key) or []
+    if not isinstance(value, list):
+        raise InputError(f"{path}: {key} is no list: write it as one.")
+    return value
+
+
 def _refuse_unfit(path: Path, entry: dict[str, Any]) -> None:
-    lists = (entry.get(key) or [] for key in ("schedules", "triggers"))
+    lists = (_listed(path, entry, key) for key in ("schedules", "triggers"))
     for one in (entry.get("parameters") or {}, *chain.from_iterable(lists)):
         _refuse_no_table(path, one)
     limit = entry.get("concurrency_limit")
