@@ -87,7 +87,7 @@ def _solve(bench: Workbench, network: Network) -> Outcome:
     if moved:
         values = features.at_own_depth(network.backbone.eval(), bench.encoder, data.encoded)
     else:  # of all rows, since the frozen probe has left those in the store
-        values = bench.frozen_features(network, bench.data)[np.isin(bench.data.splits, data.splits)]
+        values = bench.frozen_features(network, bench.data)[np.isin(bench.data.splits, ("train", "validation"))]
     seed = bench.stage.params.project.seed
     solved = solve.solve(values, data, settings, seed, bench.balanced, moved)
     solve.put(network, solved.head)

@@ -35,7 +35,7 @@ def head(path: Path, text_columns: tuple[str, ...] = (), rows: int = ROWS) -> pa
             size += parts[-1].nbytes
             if left <= 0 or size >= BYTES:
                 break
-    return pa.concat_tables(parts, promote_options="permissive") if parts else None
+    return pa.concat_tables(parts) if parts else None
 
 
 def _csv(path: Path, text_columns: tuple[str, ...], _: int) -> Iterator[pa.Table]:

@@ -11,8 +11,8 @@ from tasks.errors import InputError
 from tasks.training.scope import Scope
 from tasks.training.settings import Scope as Settings
 
-# Adapters begin at nothing and want about ten times the rate of full fine-tuning (Schulman et al. 2025, LoRA Without
-# Regret).
+# LoRA begins at nothing and wants about ten times the rate of full fine-tuning (Schulman et al. 2025, LoRA Without
+# Regret); its kin are given the same.
 FASTER = 10.0
 ADAPTER = ".lora_"
 # What PEFT's configuration says of each. LoRA: Hu et al. 2022. Rank-stabilised: Kalajdzievski 2023. DoRA learns the
