@@ -86,7 +86,7 @@ def test_the_receipt_has_every_model_and_the_chain_every_artefact(project: Path)
     reads_words = part(load(project / "params.yaml").project.modality, "source").WORDS
     assert (scores["zero_shot"] is not None) is reads_words
     chain = read_json(project / "data/deployment/chain.json")
-    assert set(chain["artefacts"]) == {"checkpoint", "reloaded", "onnx", "optimised", "int8", "served"}
+    assert set(chain["artefacts"]) == {"checkpoint", "reloaded", "onnx", "optimised", "int8", "int8_alone", "served"}
     assert chain["artefacts"]["onnx"]["max_logit_difference"] < 1e-4
     server = read_json(project / "data/deployment/server.json")
     assert (chain["breaks"], server["breaks"], server["http"]["changed_answers"]) == ([], [], 0)

@@ -40,7 +40,8 @@ def main(stage: Stage) -> None:
     for name, graph in list(graphs.items()):
         stage.say(f"Scoring {name} on {len(test)} test rows.")
         try:
-            artefacts[name], pooled[name], known[name] = _answered(stage, name, graph, encoder, test, description)
+            answered, pooled[name], known[name] = _answered(stage, name, graph, encoder, test, description)
+            artefacts |= answered
         except Exception as error:  # ONNX Runtime's errors share no other base
             if name == forms.FLOAT32:
                 raise
@@ -101,17 +102,23 @@ def _graphs(
 
 def _answered(
     stage: Stage, name: str, graph: Path, encoder: Encoder, test: Prepared, description: dict[str, Any]
-) -> tuple[Artefact, np.ndarray, np.ndarray]:
-    """A form's answers as it would serve, its pooled features (N, F), and its logits (K,) of the fixed example."""
+) -> tuple[dict[str, Artefact], np.ndarray, np.ndarray]:
+    """A form's answers as it would serve, its pooled features (N, F), and its logits (K,) of the fixed example.
+
+    One whose answers depend on what shares the batch answers twice: in batches, and each row alone.
+    """
     candidate = stage.staging / "candidates" / name
     bundle.write(candidate, graph, encoder, description | {"artefact": name})
     runtime = Runtime.opened(candidate, stage.params.resources.threads)
     logits, pooled = runtime.run(test.encoded)
+    found = {name: Artefact(logits, graph.stat().st_size)}
+    if name in forms.BY_BATCH:
+        found[shipping.alone(name)] = Artefact(runtime.run(test.encoded, batch_rows=1)[0], None)
     known = runtime.asked(known_answer.example_of(stage.params.project.modality))[0][0]
     shutil.rmtree(candidate)
-    if not all(np.isfinite(numbers).all() for numbers in (logits, pooled, known)):
+    if not all(np.isfinite(numbers).all() for numbers in (*(one.logits for one in found.values()), pooled, known)):
         raise CrashError(f"The form {name} answers with numbers that are not finite.")
-    return Artefact(logits, graph.stat().st_size), pooled, known
+    return found, pooled, known
 
 
 def _chosen(

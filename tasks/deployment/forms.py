@@ -16,6 +16,8 @@ Batch = dict[str, np.ndarray]
 FLOAT32 = "onnx"  # the graph as exported: the way back
 # What a quantised graph multiplies by weights: products of two activations stay in float32.
 WEIGHED = ["MatMul", "Gemm"]
+# Forms that find the range of a batch's numbers as it comes, so that a row's answer depends on what shares the batch.
+BY_BATCH = ("int8", "int8_per_tensor")
 
 
 class Form(NamedTuple):

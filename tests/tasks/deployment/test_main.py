@@ -76,12 +76,28 @@ def test_a_form_whose_numbers_are_not_finite_is_no_form(
     with pytest.raises(CrashError, match="form float16 answers with numbers that are not finite"):
         deployment._answered(stage_of(tmp_path), "float16", broken, encoder, test, description)
     whole = tmp_path / "bundle/model.onnx"
-    artefact, pooled, known = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test, description)
-    np.testing.assert_allclose((artefact.logits[0], pooled[0], known), ([0, 4], [0, 1], [0, 0]))
-    assert artefact.bytes == whole.stat().st_size
+    found, pooled, known = deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test, description)
+    assert [*found] == ["float16"]
+    np.testing.assert_allclose((found["float16"].logits[0], pooled[0], known), ([0, 4], [0, 1], [0, 0]))
+    assert found["float16"].bytes == whole.stat().st_size
     monkeypatch.setattr(Runtime, "asked", lambda *_: (np.full((1, 2), np.nan), np.zeros((1, 2))))
     with pytest.raises(CrashError, match="numbers that are not finite"):
         deployment._answered(stage_of(tmp_path), "float16", whole, encoder, test, description)
+
+
+def test_a_form_whose_answers_depend_on_the_batch_answers_each_row_alone_too(
+    tmp_path: Path, encoder: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Runtime, encoded: list[Any], batch_rows: int = 32) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((len(encoded), 2), float(batch_rows)), np.zeros((len(encoded), 2))
+
+    monkeypatch.setattr(Runtime, "run", run)
+    description = {"project": "p", "modality": "text", "problem": "classification", "labels": ["good", "bad"]} | {
+        "temperature": 1.0, "licence": None, "made_from": {},
+    }  # fmt: skip
+    graph, test = bundle / "model.onnx", rows(encoder).of("test")
+    found = deployment._answered(stage_of(tmp_path), "int8", graph, encoder, test, description)[0]
+    assert {name: one.logits[0, 0] for name, one in found.items()} == {"int8": 32, "int8_alone": 1}
 
 
 def test_a_bundle_carries_the_answer_that_it_is_held_to(tmp_path: Path, bundle: Path, encoder: Any) -> None:

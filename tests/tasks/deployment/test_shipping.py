@@ -23,6 +23,18 @@ def test_a_form_competes_when_the_upper_bound_of_its_loss_is_inside(upper: float
     assert inside_budget(records(int8=upper), ["int8"], SETTINGS) == (["int8"] if inside else [])
 
 
+def test_a_form_must_be_inside_in_batches_and_row_by_row() -> None:
+    found = records(int8=0.0, int8_alone=0.0652)
+    assert inside_budget(found, ["int8"], SETTINGS) == []
+    assert (
+        "int8 is out, the upper 95 % bound of its loss in accuracy is 6.52 points"
+        in (choose(found, {"onnx": 9.0}, {}, SETTINGS, "accuracy")[1])
+    )
+    found = records(int8=0.0, int8_alone=0.008)
+    assert inside_budget(found, ["int8"], SETTINGS) == ["int8"]
+    assert "is 0.80 points, inside" in choose(found, {"onnx": 9.0, "int8": 3.0}, {}, SETTINGS, "accuracy")[1]
+
+
 def test_the_fastest_ships_and_the_sentence_says_what_became_of_each_and_no_time() -> None:
     found = records(optimised=0.0, int8=0.0032, int8_static=0.02)
     name, reason = choose(found, {"onnx": 9.123, "optimised": 6.0, "int8": 3.0}, {}, SETTINGS, "accuracy")
