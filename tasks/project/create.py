@@ -25,6 +25,7 @@ from tasks.project.template import with_values
 from tasks.rows.read import read_source
 from tasks.rows.table import check_columns
 from tasks.sources.snapshot import RECORD, Snapshot
+from tasks.words import counted
 
 RAW = "data/raw"
 FEWEST_ROWS = 2
@@ -207,7 +208,8 @@ def _min_rows(found: Guess, minimum: int, has_test: bool, tell: Say) -> int:
     rare = sum(FEWEST_ROWS <= rows < enough for rows in found.label_rows)
     if not rare:
         return minimum
-    tell(f"Chosen: data.min_rows_per_label is {FEWEST_ROWS}, not {minimum}, for {rare} labels have few rows.")
+    few = counted(rare, "label")
+    tell(f"Chosen: data.min_rows_per_label is {FEWEST_ROWS}, not {minimum}, for there are few rows of {few}.")
     return FEWEST_ROWS
 
 

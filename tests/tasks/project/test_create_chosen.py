@@ -35,7 +35,7 @@ def test_rare_labels_lower_the_least_number_of_rows(
     write_rows(bench.root / "test.csv", 20)
     made = bench.create(test=bench.root / "test.csv" if test else None)
     assert made.params["data.min_rows_per_label"] == expected
-    said = "Chosen: data.min_rows_per_label is 2, not 5, for 2 labels have few rows."
+    said = "Chosen: data.min_rows_per_label is 2, not 5, for there are few rows of 2 labels."
     assert (said in bench.said) == (expected == 2)
 
 
