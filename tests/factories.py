@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -116,3 +117,13 @@ def write_lock(root: Path, path: str) -> None:
     md5 = hashlib.md5((root / path).read_bytes()).hexdigest()
     lock = {"schema": "2.0", "stages": {"any": {"cmd": "true", "outs": [{"path": path, "hash": "md5", "md5": md5}]}}}
     (root / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
+
+
+def with_code(folder: Path) -> Path:
+    """A model's folder names code of its own from now on; the file that the code would make if it ran."""
+    mark = folder.parent / "ran"
+    (folder / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: ...\nclass Config: ...\n")
+    config = json.loads((folder / "config.json").read_text())
+    config["auto_map"] = {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Config"}
+    (folder / "config.json").write_text(json.dumps(config))
+    return mark

@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from flows.commands import app
 from tasks import versions
 from tasks.params import load
+from tests.creating import no_dvc as no_dvc
 from tests.identity import nobody as nobody
 
 HOUSE = Path(__file__).resolve().parents[2]
@@ -76,18 +77,6 @@ def test_init_guesses_says_so_and_every_command_works_there(here: Path) -> None:
     assert again.exit_code == 2 and "has a params.yaml already" in again.stderr
     upgrade = graft("upgrade", "--project", str(root))
     assert (upgrade.exit_code, upgrade.stdout) == (0, "Everything is up to date.\n")
-
-
-@pytest.fixture
-def no_dvc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DVC takes seconds; what does not ask about it does without."""
-
-    def track(root: Path, path: str) -> list[str]:
-        (root / f"{path}.dvc").write_text("outs: []\n")
-        return [f"{path}.dvc"]
-
-    monkeypatch.setattr(versions, "init_dvc", lambda root: [])
-    monkeypatch.setattr(versions, "track", track)
 
 
 def test_init_keys(here: Path, no_dvc: None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from tasks.errors import InputError
 from tasks.modalities.image import backbone as backbones
 from tasks.modalities.image import chain
 from tasks.modalities.image.backbone import ImageBackbone
+from tests.factories import with_code
 from tests.image_models import PIXELS, TOKENS, WIDTH, images, made
 from tests.image_models import folder as folder
 from tests.image_models import models as models
@@ -131,11 +131,7 @@ def test_broken_model_is_refused(folder: Path, broken: str) -> None:
 
 
 def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
-    mark = folder.parent / "ran"
-    (folder / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: ...\nclass Config: ...\n")
-    config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Config"}
-    (folder / "config.json").write_text(json.dumps(config))
+    mark = with_code(folder)
     for make in (backbones.load, backbones.from_scratch):
         assert type(make(folder).body).__name__ == "ViTModel"
     assert not mark.exists()

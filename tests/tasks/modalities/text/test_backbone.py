@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from tasks.errors import InputError
 from tasks.modalities.text import backbone as backbones
 from tasks.modalities.text import body, encode
 from tasks.modalities.text.settings import Settings
+from tests.factories import with_code
 from tests.text_models import BLOCKS, FAMILIES, TEXTS, WIDTH
 
 DECODERS = ("LlamaModel", "GPT2Model", "GPTNeoXModel")
@@ -183,10 +183,6 @@ def test_weights_without_a_pooler_are_fine(folder: Path) -> None:
 
 
 def test_loading_runs_no_code_of_the_folder(folder: Path) -> None:
-    mark = folder.parent / "ran"
-    (folder / "modeling_evil.py").write_text(f"open({str(mark)!r}, 'w')\nclass Evil: ...\nclass Config: ...\n")
-    config = json.loads((folder / "config.json").read_text())
-    config["auto_map"] = {"AutoModel": "modeling_evil.Evil", "AutoConfig": "modeling_evil.Config"}
-    (folder / "config.json").write_text(json.dumps(config))
+    mark = with_code(folder)
     assert type(backbones.load(folder).body).__name__ == "BertModel"
     assert not mark.exists()
